@@ -1,0 +1,21 @@
+from .camvid import CamVidDataset
+from .collate import branch_collate
+from .multi_source_dataset import MultiSourceDataset
+from .samplers import MultiSourceSampler, check_batch_size
+from .toy import ToyVOCDataset
+from .transforms import MultiBranch, PackSemiInputs, RandomScale, StrongPhotometric
+from .unlabeled_dataset import UnlabeledDataset
+
+__all__ = [
+    'CamVidDataset',
+    'MultiBranch',
+    'MultiSourceDataset',
+    'MultiSourceSampler',
+    'PackSemiInputs',
+    'RandomScale',
+    'StrongPhotometric',
+    'ToyVOCDataset',
+    'UnlabeledDataset',
+    'branch_collate',
+    'check_batch_size',
+]

@@ -1,0 +1,145 @@
+"""Several data sets, each under its name, drawn from in one batch."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import torch
+from mmengine.dataset import BaseDataset
+
+from mmsemi.datasets.file_checks import check_image_file
+from mmsemi.datasets.seeding import SeededIndex, seeded
+from mmsemi.registry import DATASETS
+
+
+@DATASETS.register_module()
+class MultiSourceDataset:
+    """Named parts, e.g. ``labeled`` and ``unlabeled``, as one data set.
+
+    The parts are keywords and not a list, because dicts merge in config
+    inheritance: a child config changes one field of one part with
+    ``train_dataloader=dict(dataset=dict(labeled=dict(ann_file='…')))``.
+
+    Index ``i`` counts through the parts in their order. When the sampler
+    gives a :class:`~mmsemi.datasets.seeding.SeededIndex`, the augmentation of
+    the sample depends on its seed only.
+
+    Args:
+        allow_overlap: Let an image be in several parts, for methods that also
+            use the labelled images as unlabelled ones. Defaults to False.
+        verify_files: Look at every image and mask file (present, not cut off)
+            when the data set is built. Defaults to True.
+        **sources: Name of the part to its data set or config.
+
+    Raises:
+        ValueError: If a part is empty or an image is in two parts.
+        FileNotFoundError: If a listed file does not exist.
+    """
+
+    def __init__(
+        self,
+        *,
+        allow_overlap: bool = False,
+        verify_files: bool = True,
+        **sources: Any,
+    ) -> None:
+        if not sources:
+            raise ValueError(
+                'MultiSourceDataset has no part: name at least one, e.g. '
+                "labeled=dict(type='PascalVOCDataset', …)"
+            )
+        self.sources: dict[str, BaseDataset] = {}
+        self.offsets: dict[str, int] = {}
+        size = 0
+        for name, source in sources.items():
+            part = DATASETS.build(source) if isinstance(source, dict) else source
+            if len(part) == 0:
+                raise ValueError(
+                    f'the part {name!r} of the data set is empty '
+                    f'(ann_file {getattr(part, "ann_file", None)!r}): '
+                    'give a list or a folder with images'
+                )
+            self.sources[name], self.offsets[name] = part, size
+            size += len(part)
+        self._size = size
+        if not allow_overlap:
+            self._check_overlap()
+        if verify_files:
+            self._check_files()
+
+    @property
+    def metainfo(self) -> dict:
+        """Classes and palette, those of the first part."""
+        return next(iter(self.sources.values())).metainfo
+
+    def full_init(self) -> None:
+        """Do nothing: the parts are initialised when they are built."""
+
+    def __len__(self) -> int:
+        """Images of all parts."""
+        return self._size
+
+    def __getitem__(self, index: int) -> dict:
+        """Load, augment and check one sample."""
+        name, local = self._locate(int(index))
+        if isinstance(index, SeededIndex):
+            with seeded(index.seed):
+                sample = self.sources[name][local]
+        else:
+            sample = self.sources[name][local]
+        self._check_labels(sample, name)
+        return sample
+
+    def get_data_info(self, index: int) -> dict:
+        """Return what is known of a sample without loading it."""
+        name, local = self._locate(int(index))
+        return self.sources[name].get_data_info(local)
+
+    def _locate(self, index: int) -> tuple[str, int]:
+        """Return the part an index falls into and the index within it."""
+        if not 0 <= index < self._size:
+            raise IndexError(f'index {index} is outside 0 … {self._size - 1}')
+        name = [n for n, offset in self.offsets.items() if offset <= index][-1]
+        return name, index - self.offsets[name]
+
+    def _infos(self, name: str) -> Sequence[dict]:
+        source = self.sources[name]
+        return [source.get_data_info(i) for i in range(len(source))]
+
+    def _check_overlap(self) -> None:
+        seen: dict[str, str] = {}
+        for name in self.sources:
+            for path in {info['img_path'] for info in self._infos(name)}:
+                if seen.setdefault(path, name) != name:
+                    raise ValueError(
+                        f'image {path} is in both {seen[path]!r} and {name!r}: take '
+                        'it off one list (tools/make_splits.py check names all), or '
+                        'set allow_overlap=True if the method wants it twice'
+                    )
+
+    def _check_files(self) -> None:
+        for name in self.sources:
+            for info in self._infos(name):
+                check_image_file(info['img_path'], f'{name} image')
+                if 'seg_map_path' in info:
+                    check_image_file(info['seg_map_path'], f'{name} mask')
+
+    def _check_labels(self, sample: dict, name: str) -> None:
+        """Refuse labels outside the classes before they reach the loss."""
+        num_classes = len(self.sources[name].metainfo.get('classes') or ())
+        branches = sample.values() if 'inputs' not in sample else [sample]
+        for branch in branches:
+            label = getattr(branch['data_samples'], 'gt_sem_seg', None)
+            if label is None or not num_classes:
+                continue
+            data = label.data
+            top = torch.where(data == 255, 0, data).amax().item()
+            if top >= num_classes:
+                values = np.unique(data[(data >= num_classes) & (data != 255)])
+                meta = branch['data_samples'].metainfo
+                raise ValueError(
+                    f'mask {meta.get("seg_map_path")} holds the label(s) '
+                    f'{values.tolist()}, but the {num_classes} classes are '
+                    f'0 … {num_classes - 1} and void is 255: convert the masks, or '
+                    'correct classes or reduce_zero_label'
+                )

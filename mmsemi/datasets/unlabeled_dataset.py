@@ -1,0 +1,91 @@
+"""Images without any label."""
+
+import os
+
+from mmseg.datasets import BaseSegDataset
+
+from mmsemi.registry import DATASETS
+
+IMAGE_SUFFIXES = ('.jpg', '.jpeg', '.png', '.bmp', '.tif', '.tiff', '.webp')
+
+
+@DATASETS.register_module()
+class UnlabeledDataset(BaseSegDataset):
+    """A folder or a list of images, and never a mask.
+
+    With an ``ann_file`` each line is an image as in mmseg's data sets: the
+    path below ``data_prefix['img_path']`` without ``img_suffix``. Without
+    one, every image below the folder is taken.
+
+    Args:
+        ann_file: List of images. Defaults to ``''``, the whole folder.
+        img_suffix: Suffix of the listed images; for a folder, a suffix or a
+            tuple of them. By default ``.jpg`` for a list, and every common
+            image suffix for a folder.
+        **kwargs: ``data_root``, ``data_prefix=dict(img_path=…)``,
+            ``pipeline``, ``metainfo`` and the rest of
+            :class:`mmseg.datasets.BaseSegDataset`.
+
+    Raises:
+        ValueError: If the prefix names masks, or nothing is found.
+        FileNotFoundError: If the list or the folder does not exist.
+    """
+
+    def __init__(
+        self,
+        ann_file: str = '',
+        img_suffix: str | tuple[str, ...] | None = None,
+        **kwargs: object,
+    ) -> None:
+        prefix = kwargs.get('data_prefix') or {}
+        if isinstance(prefix, dict) and prefix.get('seg_map_path'):
+            raise ValueError(
+                f'UnlabeledDataset got data_prefix.seg_map_path = '
+                f'{prefix["seg_map_path"]!r}: unlabelled images have no masks, '
+                'remove it'
+            )
+        if img_suffix is None:
+            img_suffix = '.jpg' if ann_file else IMAGE_SUFFIXES
+        super().__init__(ann_file=ann_file, img_suffix=img_suffix, **kwargs)
+
+    def load_data_list(self) -> list[dict]:
+        """Return one dict with ``img_path`` for each image."""
+        folder = self.data_prefix.get('img_path') or self.data_root or ''
+        names = self._listed() if self.ann_file else self._found(folder)
+        if not names:
+            raise ValueError(
+                f'no unlabelled image in {self.ann_file or folder!r} '
+                f'(suffix {self.img_suffix}): correct the path or img_suffix'
+            )
+        return [
+            dict(
+                img_path=os.path.join(folder, name),
+                label_map=None,
+                reduce_zero_label=False,
+                seg_fields=[],
+            )
+            for name in names
+        ]
+
+    def _listed(self) -> list[str]:
+        if not os.path.isfile(self.ann_file):
+            raise FileNotFoundError(
+                f'the list of unlabelled images {self.ann_file} does not exist: '
+                'correct ann_file, or make it with tools/make_splits.py'
+            )
+        with open(self.ann_file, encoding='utf-8') as file:
+            lines = [line.strip() for line in file]
+        return [f'{line}{self.img_suffix}' for line in lines if line]
+
+    def _found(self, folder: str) -> list[str]:
+        if not os.path.isdir(folder):
+            raise FileNotFoundError(
+                f'the folder of unlabelled images {folder!r} does not exist: '
+                'correct data_root or data_prefix.img_path'
+            )
+        return sorted(
+            os.path.relpath(os.path.join(root, file), folder)
+            for root, _, files in os.walk(folder, followlinks=True)
+            for file in files
+            if file.lower().endswith(self.img_suffix)
+        )

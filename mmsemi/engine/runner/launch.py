@@ -1,0 +1,129 @@
+"""What the command-line tools do before mmengine's Runner takes over."""
+
+import os
+from pathlib import Path
+
+import torch
+import torch.distributed as dist
+from mmengine.config import Config, ConfigDict
+from mmengine.fileio import exists
+from mmengine.runner import CheckpointLoader
+from torch import nn
+
+
+def load_config(path: str, options: dict | None = None) -> Config:
+    """Read a config and merge the options of the command line into it.
+
+    Raises:
+        FileNotFoundError: If there is no such file.
+    """
+    if not os.path.isfile(path):
+        raise FileNotFoundError(
+            f'the config {path} does not exist: the configs of mmsemi are under '
+            'configs/, e.g. configs/u2pl/'
+        )
+    cfg = Config.fromfile(path)
+    if options:
+        cfg.merge_from_dict(options)
+    return cfg
+
+
+def set_work_dir(cfg: Config, config_path: str, work_dir: str | None) -> None:
+    """Choose the folder: command line, then config, then the config's name."""
+    if work_dir is not None:
+        cfg.work_dir = work_dir
+    elif cfg.get('work_dir') is None:
+        cfg.work_dir = str(Path('work_dirs') / Path(config_path).stem)
+
+
+def enable_amp(cfg: Config) -> None:
+    """Train in half precision: float16 on a GPU, bfloat16 on the CPU.
+
+    Raises:
+        ValueError: If the config has an optimiser wrapper of another kind.
+    """
+    wrapper = cfg.optim_wrapper
+    kind = wrapper.get('type', 'OptimWrapper')
+    if kind in ('AmpOptimWrapper', 'CPUAmpOptimWrapper', 'mmsemi.CPUAmpOptimWrapper'):
+        return
+    if kind != 'OptimWrapper':
+        raise ValueError(
+            f'--amp replaces OptimWrapper, but optim_wrapper.type is {kind!r}: '
+            'remove --amp or choose OptimWrapper'
+        )
+    wrapper.type = 'AmpOptimWrapper'
+    wrapper.loss_scale = 'dynamic'
+
+
+def adapt_to_machine(cfg: Config) -> None:
+    """Let a config written for GPUs run on what is there.
+
+    Without a GPU several processes talk through gloo, SyncBN becomes BN (whose
+    running statistics :class:`SemiDistributedDataParallel` averages) and half
+    precision is bfloat16.
+    """
+    distributed = cfg.get('launcher', 'none') != 'none'
+    if distributed and cfg.get('model_wrapper_cfg') is None:
+        cfg.model_wrapper_cfg = dict(
+            type='mmsemi.SemiDistributedDataParallel',
+            find_unused_parameters=cfg.get('find_unused_parameters', False),
+        )
+    if torch.cuda.is_available():
+        return
+    if cfg.get('optim_wrapper', {}).get('type') == 'AmpOptimWrapper':
+        cfg.optim_wrapper.type = 'mmsemi.CPUAmpOptimWrapper'
+        for key in ('loss_scale', 'dtype'):
+            cfg.optim_wrapper.pop(key, None)
+    if distributed:
+        _replace_sync_bn(cfg.model)
+        if cfg.launcher == 'pytorch' and not dist.is_initialized():
+            dist.init_process_group('gloo')
+
+
+def _replace_sync_bn(node: object) -> None:
+    if isinstance(node, (dict, ConfigDict)):
+        if node.get('type') == 'SyncBN':
+            node['type'] = 'BN'
+        node = list(node.values())
+    if isinstance(node, (list, tuple)):
+        for child in node:
+            _replace_sync_bn(child)
+
+
+def check_checkpoint(path: str, model: nn.Module, whole: bool) -> None:
+    """Refuse a checkpoint of another model before it is half loaded.
+
+    Args:
+        path: The checkpoint.
+        model: The model that is to load it, a method or a plain segmentor; a
+            method also takes the checkpoint of its plain segmentor.
+        whole: Every parameter must be there, as for a resume or a test.
+            Otherwise half of them must, as for a start from other weights.
+
+    Raises:
+        FileNotFoundError: If there is no such checkpoint.
+        ValueError: If the checkpoint does not fit.
+    """
+    if '://' not in path and not exists(path):
+        raise FileNotFoundError(f'the checkpoint {path} does not exist')
+    checkpoint = CheckpointLoader.load_checkpoint(path, map_location='cpu')
+    saved = checkpoint.get('state_dict', checkpoint)
+    wanted = model.state_dict()
+    student = getattr(model, 'student', None)
+    if student is not None and not any(key.startswith('student.') for key in saved):
+        wanted = student.state_dict()
+    # a memory bank has as many rows as were filled
+    wanted = {k: v for k, v in wanted.items() if 'memory_bank.data' not in k}
+    wrong = [
+        k for k, v in wanted.items() if k not in saved or saved[k].shape != v.shape
+    ]
+    allowed = 0 if whole else len(wanted) // 2
+    if len(wrong) > allowed:
+        key = wrong[0]
+        found = tuple(saved[key].shape) if key in saved else 'nothing'
+        raise ValueError(
+            f'the checkpoint {path} is of another model: {len(wrong)} of '
+            f'{len(wanted)} tensors do not fit, the first is {key} '
+            f'(model {tuple(wanted[key].shape)}, checkpoint {found}): '
+            'give the config it was trained with'
+        )

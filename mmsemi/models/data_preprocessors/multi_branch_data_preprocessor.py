@@ -1,0 +1,48 @@
+"""One preprocessor for batches of branches."""
+
+import torch.nn.functional as F
+from mmengine.model import BaseDataPreprocessor
+
+from mmsemi.registry import MODELS
+
+
+@MODELS.register_module()
+class MultiBranchDataPreprocessor(BaseDataPreprocessor):
+    """Run the segmentor's own preprocessor on every branch.
+
+    A training batch ``{'inputs': {branch: [Tensor]}, 'data_samples': {branch:
+    [SegDataSample]}}`` becomes ``{'inputs': {branch: (N, 3, H, W)},
+    'data_samples': {branch: [SegDataSample]}}``; where the preprocessor pads
+    an image, its ``valid`` map is continued with False. A batch without
+    branches (validation, test) goes through unchanged in form.
+
+    Args:
+        data_preprocessor: Config of the segmentor's preprocessor, usually
+            mmseg's ``SegDataPreProcessor``.
+    """
+
+    def __init__(self, data_preprocessor: dict) -> None:
+        super().__init__()
+        self.data_preprocessor = MODELS.build(data_preprocessor)
+
+    def forward(self, data: dict, training: bool = False) -> dict:
+        """Move to the device, normalise, pad and stack each branch."""
+        if not isinstance(data['inputs'], dict):
+            return self.data_preprocessor(data, training)
+        inputs, data_samples = {}, {}
+        for branch in data['inputs']:
+            part = self.data_preprocessor(
+                dict(
+                    inputs=data['inputs'][branch],
+                    data_samples=data['data_samples'][branch],
+                ),
+                training,
+            )
+            inputs[branch], data_samples[branch] = part['inputs'], part['data_samples']
+            for sample in part['data_samples']:
+                if 'valid' in sample:
+                    left, right, top, bottom = sample.metainfo['padding_size']
+                    valid = sample.valid.data
+                    del sample.valid.data
+                    sample.valid.data = F.pad(valid, (left, right, top, bottom))
+        return dict(inputs=inputs, data_samples=data_samples)

@@ -1,0 +1,5 @@
+from .mean_teacher import MeanTeacher
+from .semi_base import SemiBaseSegmentor
+from .u2pl import U2PL
+
+__all__ = ['U2PL', 'MeanTeacher', 'SemiBaseSegmentor']
