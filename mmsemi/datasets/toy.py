@@ -16,7 +16,8 @@ from PIL import Image
 from mmsemi.registry import DATASETS
 
 from .atomic import PathLike
-from .toy_images import ToyImage, ToyObject, draw
+from .toy_annotations import ToyImage, ToyObject
+from .toy_images import draw
 
 CLASSES = (
     'background',
@@ -110,9 +111,10 @@ def fill(root: Path, counts: dict[str, int], seed: int) -> None:
         picture = draw(rng)
         tags[name] = save(root, name, picture, quality=int(rng.integers(40, 96)))
     (root / 'tags.json').write_text(json.dumps(tags, indent=0) + '\n', 'utf-8')
-    for part in ('train', 'val', 'trainval'):
-        names = ''.join(f'{name}\n' for of, _, name in jobs if of in part)
-        path = root / 'ImageSets' / 'Segmentation' / f'{part}.txt'
+    for listed in ('train', 'val', 'trainval'):
+        # "trainval" contains both names
+        names = ''.join(f'{name}\n' for part, _, name in jobs if part in listed)
+        path = root / 'ImageSets' / 'Segmentation' / f'{listed}.txt'
         path.write_text(names, 'utf-8')
 
 
