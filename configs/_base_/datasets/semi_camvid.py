@@ -3,7 +3,7 @@ data_root = 'data/camvid/'
 crop_size = (160, 160)
 geometry = [
     dict(
-        type='RandomResize', scale=(320, 240), ratio_range=(0.5, 2.0), keep_ratio=True
+        type='RandomResize', scale=(320, 240), ratio_range=(0.75, 1.5), keep_ratio=True
     ),
     dict(type='RandomCrop', crop_size=crop_size),
     dict(type='RandomFlip', prob=0.5),
@@ -14,7 +14,7 @@ labeled_pipeline = [
     *geometry,
     dict(
         type='MultiBranch',
-        sup=[dict(type='PhotoMetricDistortion'), dict(type='PackSemiInputs')],
+        sup=[dict(type='PackSemiInputs')],
     ),
 ]
 unlabeled_pipeline = [

@@ -1,0 +1,6 @@
+_base_ = [
+    '../_base_/models/deeplabv3plus_r18-d16_camvid.py',
+    '../_base_/datasets/camvid.py',
+    '../_base_/schedules/schedule_2500_adamw.py',
+    '../_base_/default_runtime.py',
+]
