@@ -10,6 +10,7 @@ Every node of mmseg has its child: under ``default_scope = 'mmsemi'`` mmengine l
 for a child of that scope, and would search its own types only where there is none.
 """
 
+from mmengine.registry import FUNCTIONS as MMENGINE_FUNCTIONS
 from mmengine.registry import Registry
 from mmseg import registry as mmseg_registry
 
@@ -53,3 +54,12 @@ TASK_UTILS = _child('TASK_UTILS', 'mmsemi.models')
 
 METRICS = _child('METRICS', 'mmsemi.evaluation')
 EVALUATOR = _child('EVALUATOR', 'mmsemi.evaluation')
+
+# mmseg has no such node, and mmengine looks functions up in its own: they are
+# registered there, and this child lets ``mmsemi.branch_collate`` find them.
+FUNCTIONS = Registry(
+    'function',
+    parent=MMENGINE_FUNCTIONS,
+    scope='mmsemi',
+    locations=['mmsemi.datasets'],
+)

@@ -1,13 +1,13 @@
 """Several data sets, each under its name, drawn from in one batch."""
 
-from collections.abc import Sequence
+import os
 from typing import Any
 
 import numpy as np
 import torch
 from mmengine.dataset import BaseDataset
 
-from mmsemi.datasets.file_checks import check_image_file
+from mmsemi.datasets.file_checks import check_image_file, check_list_file
 from mmsemi.datasets.seeding import SeededIndex, seeded
 from mmsemi.registry import DATASETS
 
@@ -52,13 +52,7 @@ class MultiSourceDataset:
         self.offsets: dict[str, int] = {}
         size = 0
         for name, source in sources.items():
-            part = DATASETS.build(source) if isinstance(source, dict) else source
-            if len(part) == 0:
-                raise ValueError(
-                    f'the part {name!r} of the data set is empty '
-                    f'(ann_file {getattr(part, "ann_file", None)!r}): '
-                    'give a list or a folder with images'
-                )
+            part = self._build(name, source)
             self.sources[name], self.offsets[name] = part, size
             size += len(part)
         self._size = size
@@ -66,6 +60,33 @@ class MultiSourceDataset:
             self._check_overlap()
         if verify_files:
             self._check_files()
+
+    @staticmethod
+    def _build(name: str, source: Any) -> BaseDataset:
+        """Build one part and refuse it if it is empty."""
+        if isinstance(source, dict):
+            listed = source.get('ann_file')
+            if listed:
+                path = os.path.join(source.get('data_root') or '', listed)
+                check_list_file(path, f'the list of {name!r} images')
+            try:
+                source = DATASETS.build(source)
+            except ValueError as error:
+                # how mmengine's serialisation fails on no sample at all
+                if 'need at least one array' not in str(error):
+                    raise
+                source = []
+        elif not hasattr(source, 'get_data_info'):
+            raise TypeError(
+                f'MultiSourceDataset got {name}={source!r}: a part is a data set or '
+                'its config; the options are allow_overlap and verify_files'
+            )
+        if len(source) == 0:
+            raise ValueError(
+                f'the part {name!r} of the data set is empty: give a list or a '
+                'folder with images (and the right img_suffix)'
+            )
+        return source
 
     @property
     def metainfo(self) -> dict:
@@ -102,14 +123,16 @@ class MultiSourceDataset:
         name = [n for n, offset in self.offsets.items() if offset <= index][-1]
         return name, index - self.offsets[name]
 
-    def _infos(self, name: str) -> Sequence[dict]:
+    def _infos(self, name: str) -> list[dict]:
         source = self.sources[name]
         return [source.get_data_info(i) for i in range(len(source))]
 
     def _check_overlap(self) -> None:
         seen: dict[str, str] = {}
         for name in self.sources:
-            for path in {info['img_path'] for info in self._infos(name)}:
+            for info in self._infos(name):
+                # one image under two spellings or links is still one
+                path = os.path.realpath(info['img_path'])
                 if seen.setdefault(path, name) != name:
                     raise ValueError(
                         f'image {path} is in both {seen[path]!r} and {name!r}: take '
@@ -137,9 +160,11 @@ class MultiSourceDataset:
             if top >= num_classes:
                 values = np.unique(data[(data >= num_classes) & (data != 255)])
                 meta = branch['data_samples'].metainfo
+                reduced = ' after reduce_zero_label'
+                after = reduced if meta.get('reduce_zero_label') else ''
                 raise ValueError(
                     f'mask {meta.get("seg_map_path")} holds the label(s) '
-                    f'{values.tolist()}, but the {num_classes} classes are '
+                    f'{values.tolist()}{after}, but the {num_classes} classes are '
                     f'0 … {num_classes - 1} and void is 255: convert the masks, or '
                     'correct classes or reduce_zero_label'
                 )

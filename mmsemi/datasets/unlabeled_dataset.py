@@ -1,6 +1,7 @@
 """Images without any label."""
 
 import os
+from collections.abc import Sequence
 
 from mmseg.datasets import BaseSegDataset
 
@@ -19,22 +20,23 @@ class UnlabeledDataset(BaseSegDataset):
 
     Args:
         ann_file: List of images. Defaults to ``''``, the whole folder.
-        img_suffix: Suffix of the listed images; for a folder, a suffix or a
-            tuple of them. By default ``.jpg`` for a list, and every common
+        img_suffix: Suffix of the listed images; for a folder, a suffix or
+            several, in any case. By default ``.jpg`` for a list, and every common
             image suffix for a folder.
         **kwargs: ``data_root``, ``data_prefix=dict(img_path=…)``,
             ``pipeline``, ``metainfo`` and the rest of
             :class:`mmseg.datasets.BaseSegDataset`.
 
     Raises:
-        ValueError: If the prefix names masks, or nothing is found.
+        ValueError: If the prefix names masks, a list comes with several
+            suffixes, or nothing is found.
         FileNotFoundError: If the list or the folder does not exist.
     """
 
     def __init__(
         self,
         ann_file: str = '',
-        img_suffix: str | tuple[str, ...] | None = None,
+        img_suffix: str | Sequence[str] | None = None,
         **kwargs: object,
     ) -> None:
         prefix = kwargs.get('data_prefix') or {}
@@ -46,6 +48,12 @@ class UnlabeledDataset(BaseSegDataset):
             )
         if img_suffix is None:
             img_suffix = '.jpg' if ann_file else IMAGE_SUFFIXES
+        if ann_file and not isinstance(img_suffix, str):
+            raise ValueError(
+                f'UnlabeledDataset got the list {ann_file} and the suffixes '
+                f'{list(img_suffix)}: a list needs one img_suffix (give "" and '
+                'write the suffixes into the list, or take the folder)'
+            )
         super().__init__(ann_file=ann_file, img_suffix=img_suffix, **kwargs)
 
     def load_data_list(self) -> list[dict]:
@@ -83,9 +91,13 @@ class UnlabeledDataset(BaseSegDataset):
                 f'the folder of unlabelled images {folder!r} does not exist: '
                 'correct data_root or data_prefix.img_path'
             )
+        suffixes = self.img_suffix
+        suffixes = [suffixes] if isinstance(suffixes, str) else suffixes
+        endings = tuple(suffix.lower() for suffix in suffixes)
         return sorted(
             os.path.relpath(os.path.join(root, file), folder)
             for root, _, files in os.walk(folder, followlinks=True)
             for file in files
-            if file.lower().endswith(self.img_suffix)
+            # a Mac writes ._name.jpg beside name.jpg, which is no image
+            if file.lower().endswith(endings) and not file.startswith('.')
         )

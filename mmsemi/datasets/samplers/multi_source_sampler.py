@@ -61,7 +61,7 @@ class MultiSourceSampler(Sampler):
                 f'sources {list(dataset.sources)}: use these names'
             )
         for name, number in num_per_source.items():
-            if int(number) != number or number < 1:
+            if not isinstance(number, int) or number < 1:
                 raise ValueError(
                     f'num_per_source[{name!r}] = {number} must be a whole number '
                     'of at least 1: leave the source out to draw nothing from it'

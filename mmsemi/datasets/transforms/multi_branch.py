@@ -53,6 +53,11 @@ class MultiBranch(BaseTransform):
             packed[name] = pipeline(copy.deepcopy(results))
             if packed[name] is None:
                 return None
+            if 'inputs' not in packed[name]:
+                raise ValueError(
+                    f'MultiBranch branch {name!r} is not packed: end its pipeline '
+                    "with dict(type='PackSemiInputs')"
+                )
         return packed
 
     def __repr__(self) -> str:

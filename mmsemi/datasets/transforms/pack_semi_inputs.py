@@ -1,6 +1,5 @@
 """The end of every branch."""
 
-import numpy as np
 import torch
 from mmengine.structures import PixelData
 from mmseg.datasets.transforms import PackSegInputs
@@ -21,6 +20,6 @@ class PackSemiInputs(PackSegInputs):
     def transform(self, results: dict) -> dict:
         """Return ``{'inputs': (3, H, W), 'data_samples': SegDataSample}``."""
         packed = super().transform(results)
-        valid = results.get('valid', np.ones(results['img'].shape[:2], dtype=bool))
-        packed['data_samples'].valid = PixelData(data=torch.from_numpy(valid)[None])
+        valid = torch.ones((1, *packed['inputs'].shape[-2:]), dtype=torch.bool)
+        packed['data_samples'].valid = PixelData(data=valid)
         return packed

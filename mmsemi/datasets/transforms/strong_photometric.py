@@ -46,24 +46,42 @@ class StrongPhotometric(BaseTransform):
         ]:
             if not 0 <= value <= 1:
                 raise ValueError(f'StrongPhotometric {name}={value} is not in [0, 1]')
+        for name, value in [
+            ('brightness', brightness),
+            ('contrast', contrast),
+            ('saturation', saturation),
+        ]:
+            if value < 0:
+                raise ValueError(f'StrongPhotometric {name}={value} is below 0')
+        if not 0 < blur_sigma[0] <= blur_sigma[1]:
+            raise ValueError(
+                f'StrongPhotometric blur_sigma={blur_sigma}: give 0 < low <= high'
+            )
         if not 0 <= hue <= 0.5:
             raise ValueError(f'StrongPhotometric hue={hue} is not in [0, 0.5]')
-        self.brightness, self.contrast, self.saturation = (
-            brightness,
-            contrast,
-            saturation,
-        )
+        self.brightness = brightness
+        self.contrast = contrast
+        self.saturation = saturation
         self.hue = hue
-        self.jitter_prob, self.gray_prob, self.blur_prob = (
-            jitter_prob,
-            gray_prob,
-            blur_prob,
-        )
+        self.jitter_prob = jitter_prob
+        self.gray_prob = gray_prob
+        self.blur_prob = blur_prob
         self.blur_sigma = blur_sigma
 
     def transform(self, results: dict) -> dict:
-        """Change ``img``, (H, W, 3) uint8 BGR."""
-        rgb = np.ascontiguousarray(results['img'][..., ::-1].transpose(2, 0, 1))
+        """Change ``img``, (H, W, 3) uint8 BGR.
+
+        Raises:
+            ValueError: If it is anything else.
+        """
+        array = results['img']
+        if array.dtype != np.uint8 or array.ndim != 3 or array.shape[2] != 3:
+            raise ValueError(
+                'StrongPhotometric needs an image of (H, W, 3) uint8, got '
+                f'{array.shape} {array.dtype} from {results.get("img_path")}: load '
+                "it with dict(type='LoadImageFromFile'), without to_float32"
+            )
+        rgb = np.ascontiguousarray(array[..., ::-1].transpose(2, 0, 1))
         image = torch.from_numpy(rgb)
         if np.random.random() < self.jitter_prob:
             image = self._jitter(image)

@@ -41,8 +41,10 @@ class MultiBranchDataPreprocessor(BaseDataPreprocessor):
             inputs[branch], data_samples[branch] = part['inputs'], part['data_samples']
             for sample in part['data_samples']:
                 if 'valid' in sample:
-                    left, right, top, bottom = sample.metainfo['padding_size']
+                    # only training pads and notes it; PixelData refuses a new
+                    # size while it holds the old map
+                    padding = sample.metainfo.get('padding_size', (0, 0, 0, 0))
                     valid = sample.valid.data
                     del sample.valid.data
-                    sample.valid.data = F.pad(valid, (left, right, top, bottom))
+                    sample.valid.data = F.pad(valid, padding)
         return dict(inputs=inputs, data_samples=data_samples)
