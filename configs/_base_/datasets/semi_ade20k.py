@@ -1,0 +1,73 @@
+# ADE20K, labelled and unlabelled parts. The unlabelled part opens no mask.
+data_root = 'data/ade/ADEChallengeData2016/'
+crop_size = (512, 512)
+geometry = [
+    dict(
+        type='RandomResize', scale=(2048, 512), ratio_range=(0.5, 2.0), keep_ratio=True
+    ),
+    dict(type='RandomCrop', crop_size=crop_size),
+    dict(type='RandomFlip', prob=0.5),
+]
+labeled_pipeline = [
+    dict(type='LoadImageFromFile'),
+    dict(type='LoadAnnotations', reduce_zero_label=True),
+    *geometry,
+    dict(type='MultiBranch', sup=[dict(type='PackSemiInputs')]),
+]
+unlabeled_pipeline = [
+    dict(type='LoadImageFromFile'),
+    *geometry,
+    dict(type='MultiBranch', unsup_teacher=[dict(type='PackSemiInputs')]),
+]
+test_pipeline = [
+    dict(type='LoadImageFromFile'),
+    dict(type='Resize', scale=(2048, 512), keep_ratio=True),
+    # the mask is loaded after the resize: metrics are at the original size
+    dict(type='LoadAnnotations', reduce_zero_label=True),
+    dict(type='PackSegInputs'),
+]
+train_dataloader = dict(
+    batch_size=8,
+    num_workers=4,
+    persistent_workers=True,
+    sampler=dict(
+        type='MultiSourceSampler', num_per_source=dict(labeled=4, unlabeled=4)
+    ),
+    collate_fn=dict(type='branch_collate'),
+    dataset=dict(
+        type='MultiSourceDataset',
+        labeled=dict(
+            type='ADE20KDataset',
+            data_root=data_root,
+            data_prefix=dict(
+                img_path='images/training', seg_map_path='annotations/training'
+            ),
+            ann_file='splits/1-16/labeled.txt',
+            pipeline=labeled_pipeline,
+        ),
+        unlabeled=dict(
+            type='UnlabeledDataset',
+            data_root=data_root,
+            data_prefix=dict(img_path='images/training'),
+            ann_file='splits/1-16/unlabeled.txt',
+            pipeline=unlabeled_pipeline,
+        ),
+    ),
+)
+val_dataloader = dict(
+    batch_size=1,
+    num_workers=2,
+    persistent_workers=True,
+    sampler=dict(type='DefaultSampler', shuffle=False),
+    dataset=dict(
+        type='ADE20KDataset',
+        data_root=data_root,
+        data_prefix=dict(
+            img_path='images/validation', seg_map_path='annotations/validation'
+        ),
+        pipeline=test_pipeline,
+    ),
+)
+test_dataloader = val_dataloader
+val_evaluator = dict(type='IoUMetric', iou_metrics=['mIoU'])
+test_evaluator = val_evaluator

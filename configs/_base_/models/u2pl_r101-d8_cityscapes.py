@@ -1,0 +1,63 @@
+# U2PL's network for Cityscapes: OHEM, an auxiliary head on layer3, a sliding test.
+norm_cfg = dict(type='SyncBN', requires_grad=True)
+model = dict(
+    type='EncoderDecoder',
+    data_preprocessor=dict(
+        type='SegDataPreProcessor',
+        mean=[123.675, 116.28, 103.53],
+        std=[58.395, 57.12, 57.375],
+        bgr_to_rgb=True,
+        pad_val=0,
+        seg_pad_val=255,
+        size=(769, 769),
+    ),
+    backbone=dict(
+        type='ResNetV1c',
+        depth=101,
+        num_stages=4,
+        out_indices=(0, 1, 2, 3),
+        strides=(1, 2, 1, 1),
+        dilations=(1, 1, 2, 4),
+        # absolute dilations of layer4, not factors
+        multi_grid=(4, 8, 16),
+        norm_cfg=norm_cfg,
+        norm_eval=False,
+        style='pytorch',
+        contract_dilation=True,
+        init_cfg=dict(type='Pretrained', checkpoint='open-mmlab://resnet101_v1c'),
+    ),
+    decode_head=dict(
+        type='U2PLHead',
+        in_channels=2048,
+        in_index=3,
+        channels=256,
+        dilations=(1, 12, 24, 36),
+        c1_in_channels=256,
+        dropout_ratio=0.1,
+        num_classes=19,
+        norm_cfg=norm_cfg,
+        align_corners=True,
+        loss_decode=dict(type='BatchOhemCrossEntropy', threshold=0.7, min_kept=100000),
+    ),
+    auxiliary_head=dict(
+        type='FCNHead',
+        in_channels=1024,
+        in_index=2,
+        channels=256,
+        num_convs=1,
+        concat_input=False,
+        dropout_ratio=0.1,
+        num_classes=19,
+        norm_cfg=norm_cfg,
+        align_corners=True,
+        loss_decode=dict(
+            type='BatchOhemCrossEntropy',
+            threshold=0.7,
+            min_kept=100000,
+            loss_weight=0.4,
+        ),
+    ),
+    train_cfg=dict(),
+    # 2 x 4 windows on 1024 x 2048
+    test_cfg=dict(mode='slide', crop_size=(769, 769), stride=(513, 513)),
+)

@@ -1,0 +1,14 @@
+_base_ = './u2pl_r101-d8_4xb8-52k_voc12aug-classic-92-513x513.py'
+train_dataloader = dict(
+    dataset=dict(
+        labeled=dict(ann_file='splits/classic/1464/labeled.txt'),
+        unlabeled=dict(ann_file='splits/classic/1464/unlabeled.txt'),
+    )
+)
+model = dict(warmup_iters=570)
+train_cfg = dict(max_iters=45600)
+custom_hooks = [
+    dict(type='ExactResumeHook'),
+    dict(type='SetIterHook'),
+    dict(type='MeanTeacherHook', start_iter=570),
+]
