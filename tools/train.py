@@ -3,7 +3,7 @@
 import argparse
 import os
 
-from mmengine.config import DictAction
+from mmengine.config import Config, DictAction
 from mmengine.runner import Runner, find_latest_checkpoint
 
 import mmsemi  # noqa: F401
@@ -48,6 +48,28 @@ def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
     return args
 
 
+def choose_checkpoint(cfg: Config, resume: str) -> None:
+    """Say in the config what to continue from.
+
+    Without a checkpoint in the work dir, since the run was cut before its first, the
+    run starts as it did then, from the config's ``load_from`` if it has one.
+
+    Args:
+        cfg: The config, changed in place.
+        resume: A checkpoint, or ``'auto'`` for the last one of the work dir.
+    """
+    path: str | None = resume
+    if resume == 'auto':
+        path = find_latest_checkpoint(cfg.work_dir)
+        # the folder may have been moved since the path was noted in it
+        here = os.path.join(cfg.work_dir, os.path.basename(path or ''))
+        if os.path.isfile(here):
+            path = here
+    cfg.resume = bool(path)
+    if path:
+        cfg.load_from = path
+
+
 def main(argv: list[str] | None = None) -> None:
     """Build the runner from the config and train."""
     args = parse_args(argv)
@@ -58,12 +80,7 @@ def main(argv: list[str] | None = None) -> None:
         enable_amp(cfg)
     adapt_to_machine(cfg)
     if args.resume:
-        cfg.resume = True
-        cfg.load_from = (
-            find_latest_checkpoint(cfg.work_dir)
-            if args.resume == 'auto'
-            else args.resume
-        )
+        choose_checkpoint(cfg, args.resume)
     runner = Runner.from_cfg(cfg)
     if cfg.get('load_from'):
         model = getattr(runner.model, 'module', runner.model)

@@ -2,6 +2,7 @@ from .hooks import (
     AtomicCheckpointHook,
     ExactResumeHook,
     MeanTeacherHook,
+    SemiVisualizationHook,
     SetIterHook,
 )
 from .runner import (
@@ -16,6 +17,7 @@ __all__ = [
     'ExactResumeHook',
     'MeanTeacherHook',
     'SemiDistributedDataParallel',
+    'SemiVisualizationHook',
     'SetIterHook',
     'TeacherStudentValLoop',
 ]

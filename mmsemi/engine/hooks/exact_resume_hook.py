@@ -2,12 +2,13 @@
 
 import json
 import os
+from pathlib import Path
 
-from mmengine.dist import get_rank
-from mmengine.hooks import Hook
-from mmengine.runner import Runner
+from mmengine.dist import broadcast_object_list, get_rank, is_main_process
+from mmengine.hooks import CheckpointHook, Hook
+from mmengine.runner import IterBasedTrainLoop, Runner
 
-from mmsemi.datasets.samplers import check_batch_size
+from mmsemi.datasets.samplers import MultiSourceSampler, check_batch_size
 from mmsemi.datasets.seeding import derive_seed, seed_everything
 from mmsemi.registry import HOOKS
 
@@ -29,25 +30,41 @@ class ExactResumeHook(Hook):
 
     Raises:
         ValueError: Before the first step, if no seed is fixed
-            (``randomness=dict(seed=…)``) or the batch size is not the
-            sampler's mixture.
+            (``randomness=dict(seed=…)``) or it is not that of the checkpoint,
+            if the batch size is not the sampler's mixture, or if checkpoints
+            fall between two optimiser steps.
     """
 
     priority = 'VERY_HIGH'
 
+    def before_run(self, runner: Runner) -> None:
+        """Remember the config's seed: a resume puts the checkpoint's in its place."""
+        self._seed = runner._randomness_cfg.get('seed')
+        self._pending = self._training = False
+
     def before_train(self, runner: Runner) -> None:
-        """Check the seed, and run the validation that a kill has cut."""
-        if runner._randomness_cfg.get('seed') is None:
-            raise ValueError(
-                'ExactResumeHook needs a fixed seed: set randomness=dict(seed=0) in '
-                'the config, or remove the hook (and with it the exact resume)'
-            )
+        """Check what exactness needs, and whether a kill has cut a validation."""
+        self._training = True
+        self._check_seed(runner)
+        self._check_checkpoints(runner)
         check_batch_size(runner.train_dataloader)
-        self._pending = self._validation_is_due(runner)
+        if not isinstance(runner.train_dataloader.sampler, MultiSourceSampler):
+            runner.logger.warning(
+                'ExactResumeHook: the samples are not seeded, and a resumed run sees '
+                "others: draw them with sampler=dict(type='MultiSourceSampler', …)"
+            )
+        if runner.iter == 0 and is_main_process():
+            # an earlier run in this folder says nothing about this one
+            self._note(runner).unlink(missing_ok=True)
+        # rank 0 decides: the others may not see its disk
+        due = [self._validation_is_due(runner)]
+        broadcast_object_list(due)
+        self._pending = due[0]
 
     def before_train_epoch(self, runner: Runner) -> None:
         """Run the pending validation, when all hooks have started."""
         if self._pending:
+            self._pending = False
             runner.logger.info(
                 f'The validation at iteration {runner.iter} was cut, it is run now.'
             )
@@ -59,29 +76,59 @@ class ExactResumeHook(Hook):
         """Seed the generators for this step."""
         seed_everything(derive_seed(runner.seed, 'step', get_rank(), runner.iter))
 
-    def after_val_epoch(
-        self, runner: Runner, metrics: dict[str, float] | None = None
-    ) -> None:
-        """Note that this iteration is validated."""
-        if get_rank() == 0:
+    def after_val(self, runner: Runner) -> None:
+        """Note that this iteration is validated, and its best checkpoint saved."""
+        if self._training and is_main_process():
             path = self._note(runner)
-            with open(path + '.tmp', 'w', encoding='utf-8') as file:
-                json.dump({'iter': runner.iter}, file)
-            os.replace(path + '.tmp', path)
+            aside = path.with_name(path.name + '.tmp')
+            aside.write_text(json.dumps({'iter': runner.iter}), 'utf-8')
+            os.replace(aside, path)
+
+    def _check_seed(self, runner: Runner) -> None:
+        if self._seed is None:
+            raise ValueError(
+                'ExactResumeHook needs a fixed seed: set randomness=dict(seed=0) in '
+                'the config, or remove the hook (and with it the exact resume)'
+            )
+        resumed = runner._randomness_cfg.get('seed')
+        if resumed != self._seed:
+            raise ValueError(
+                f'the checkpoint was trained with seed {resumed}, but the config has '
+                f'randomness.seed={self._seed}: set it to {resumed} to continue, or '
+                'give the checkpoint as load_from without resume to start from it'
+            )
 
     @staticmethod
-    def _note(runner: Runner) -> str:
-        return os.path.join(runner.work_dir, 'validated.json')
+    def _check_checkpoints(runner: Runner) -> None:
+        """Refuse checkpoints that would lose accumulated gradients."""
+        counts = getattr(runner.optim_wrapper, '_accumulative_counts', 1)
+        for hook in runner.hooks:
+            if not isinstance(hook, CheckpointHook) or hook.by_epoch:
+                continue
+            if hook.interval > 0 and hook.interval % counts:
+                raise ValueError(
+                    f'checkpoints every {hook.interval} iterations fall between the '
+                    f'optimiser steps, which are {counts} iterations apart '
+                    '(accumulative_counts), and cannot be resumed exactly: set '
+                    f'{type(hook).__name__}.interval to a multiple of {counts}'
+                )
+
+    @staticmethod
+    def _note(runner: Runner) -> Path:
+        return Path(runner.work_dir, 'validated.json')
 
     def _validation_is_due(self, runner: Runner) -> bool:
         loop = runner.train_loop
-        if runner.iter == 0 or runner.val_loop is None or runner.iter < loop.val_begin:
+        if runner.val_loop is None or not isinstance(loop, IterBasedTrainLoop):
             return False
-        ends = runner.iter == runner.max_iters
-        if runner.iter % loop.val_interval and not ends:
+        if runner.iter == 0 or runner.iter < loop.val_begin:
+            return False
+        loop._decide_current_val_interval()
+        if runner.iter % loop.val_interval and runner.iter != runner.max_iters:
             return False
         try:
-            with open(self._note(runner), encoding='utf-8') as file:
-                return json.load(file)['iter'] < runner.iter
+            return (
+                json.loads(self._note(runner).read_text('utf-8'))['iter'] < runner.iter
+            )
         except FileNotFoundError:
             return True

@@ -1,5 +1,7 @@
 """The moving average that makes a student's teacher."""
 
+from typing import Any
+
 from mmengine.hooks import Hook
 from mmengine.model import is_model_wrapper
 from mmengine.runner import Runner
@@ -81,7 +83,7 @@ class MeanTeacherHook(Hook):
         ema_update(model.teacher, model.student, decay, self.buffers)
 
     @staticmethod
-    def _model(runner: Runner) -> object:
+    def _model(runner: Runner) -> Any:
         model = runner.model.module if is_model_wrapper(runner.model) else runner.model
         if not (hasattr(model, 'student') and hasattr(model, 'teacher')):
             raise TypeError(

@@ -1,5 +1,7 @@
 """The time of a training, told to the model."""
 
+from typing import Any
+
 from mmengine.hooks import Hook
 from mmengine.model import is_model_wrapper
 from mmengine.runner import Runner
@@ -14,17 +16,28 @@ class SetIterHook(Hook):
 
     ``i`` counts from 0, ``n`` is the length of the training. Before the first
     step the batch size is compared with the sampler's mixture.
+
+    Raises:
+        TypeError: Before the first step, if the model has no ``set_iter``.
     """
 
     priority = 'VERY_HIGH'
 
     def before_train(self, runner: Runner) -> None:
-        """Check that batches hold the mixture of the sampler."""
+        """Check the model, and that batches hold the mixture of the sampler."""
+        if not hasattr(self._model(runner), 'set_iter'):
+            raise TypeError(
+                'SetIterHook tells a method of mmsemi the time, but the model is a '
+                f'{type(self._model(runner)).__name__}: remove the hook'
+            )
         check_batch_size(runner.train_dataloader)
 
     def before_train_iter(
         self, runner: Runner, batch_idx: int, data_batch: object = None
     ) -> None:
         """Set the time."""
-        model = runner.model.module if is_model_wrapper(runner.model) else runner.model
-        model.set_iter(runner.iter, runner.max_iters)
+        self._model(runner).set_iter(runner.iter, runner.max_iters)
+
+    @staticmethod
+    def _model(runner: Runner) -> Any:
+        return runner.model.module if is_model_wrapper(runner.model) else runner.model

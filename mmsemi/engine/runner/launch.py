@@ -2,13 +2,14 @@
 
 import os
 from pathlib import Path
+from pickle import UnpicklingError
 
 import torch
 import torch.distributed as dist
 from mmengine.config import Config, ConfigDict
 from mmengine.fileio import exists
 from mmengine.runner import CheckpointLoader
-from torch import nn
+from torch import Tensor, nn
 
 
 def load_config(path: str, options: dict | None = None) -> Config:
@@ -61,11 +62,15 @@ def adapt_to_machine(cfg: Config) -> None:
     Without a GPU several processes talk through gloo, SyncBN becomes BN (whose
     running statistics :class:`SemiDistributedDataParallel` averages) and half
     precision is bfloat16.
+
+    Raises:
+        ValueError: If a launcher of GPU clusters is asked for without a GPU.
     """
     distributed = cfg.get('launcher', 'none') != 'none'
     if distributed and cfg.get('model_wrapper_cfg') is None:
         cfg.model_wrapper_cfg = dict(
-            type='mmsemi.SemiDistributedDataParallel',
+            # its path: mmengine looks at its root registry, which lacks our scope
+            type='mmsemi.engine.SemiDistributedDataParallel',
             find_unused_parameters=cfg.get('find_unused_parameters', False),
         )
     if torch.cuda.is_available():
@@ -75,8 +80,13 @@ def adapt_to_machine(cfg: Config) -> None:
         for key in ('loss_scale', 'dtype'):
             cfg.optim_wrapper.pop(key, None)
     if distributed:
+        if cfg.launcher != 'pytorch':
+            raise ValueError(
+                f'--launcher {cfg.launcher} needs GPUs, and there is none: without one '
+                'use tools/dist_train.sh or tools/dist_test.sh (--launcher pytorch)'
+            )
         _replace_sync_bn(cfg.model)
-        if cfg.launcher == 'pytorch' and not dist.is_initialized():
+        if not dist.is_initialized():
             dist.init_process_group('gloo')
 
 
@@ -88,6 +98,23 @@ def _replace_sync_bn(node: object) -> None:
     if isinstance(node, (list, tuple)):
         for child in node:
             _replace_sync_bn(child)
+
+
+def _read_weights(path: str) -> dict[str, Tensor]:
+    """Return the ``state_dict`` of a checkpoint."""
+    if '://' not in path and not exists(path):
+        raise FileNotFoundError(
+            f'the checkpoint {path} does not exist: correct the path'
+        )
+    try:
+        checkpoint = CheckpointLoader.load_checkpoint(path, map_location='cpu')
+    except (RuntimeError, EOFError, UnpicklingError) as error:
+        raise ValueError(
+            f'the checkpoint {path} cannot be read, it may be cut off '
+            f'({str(error).splitlines()[0]}): take another one'
+        ) from error
+    weights = checkpoint.get('state_dict', checkpoint)
+    return {key.removeprefix('module.'): value for key, value in weights.items()}
 
 
 def check_checkpoint(path: str, model: nn.Module, whole: bool) -> None:
@@ -102,12 +129,9 @@ def check_checkpoint(path: str, model: nn.Module, whole: bool) -> None:
 
     Raises:
         FileNotFoundError: If there is no such checkpoint.
-        ValueError: If the checkpoint does not fit.
+        ValueError: If the checkpoint does not fit, or is not whole.
     """
-    if '://' not in path and not exists(path):
-        raise FileNotFoundError(f'the checkpoint {path} does not exist')
-    checkpoint = CheckpointLoader.load_checkpoint(path, map_location='cpu')
-    saved = checkpoint.get('state_dict', checkpoint)
+    saved = _read_weights(path)
     wanted = model.state_dict()
     student = getattr(model, 'student', None)
     if student is not None and not any(key.startswith('student.') for key in saved):

@@ -7,6 +7,7 @@ import torch
 from mmengine.evaluator import Evaluator
 from mmengine.model import is_model_wrapper
 from mmengine.runner import Runner, ValLoop
+from mmengine.runner.amp import autocast
 from torch.utils.data import DataLoader
 
 from mmsemi.registry import LOOPS
@@ -52,7 +53,7 @@ class TeacherStudentValLoop(ValLoop):
         self.runner.call_hook('before_val_iter', batch_idx=idx, data_batch=data_batch)
         shown = None
         for name in self.names:
-            with self._model.predicting_on(name), self._precision():
+            with self._model.predicting_on(name), autocast(enabled=self.fp16):
                 outputs = self.runner.model.val_step(copy.deepcopy(data_batch))
             self.evaluators[name].process(data_samples=outputs, data_batch=data_batch)
             if name == self._model.predict_on:
@@ -60,10 +61,6 @@ class TeacherStudentValLoop(ValLoop):
         self.runner.call_hook(
             'after_val_iter', batch_idx=idx, data_batch=data_batch, outputs=shown
         )
-
-    def _precision(self) -> torch.autocast:
-        device = next(self._model.parameters()).device.type
-        return torch.autocast(device, enabled=self.fp16)
 
     def run(self) -> dict:
         """Validate and return the metrics."""
@@ -74,12 +71,18 @@ class TeacherStudentValLoop(ValLoop):
         self.runner.model.eval()
         for idx, data_batch in enumerate(self.dataloader):
             self.run_iter(idx, data_batch)
-        metrics = {}
-        for name, evaluator in self.evaluators.items():
-            found = evaluator.evaluate(len(self.dataloader.dataset))
-            if name == self._model.predict_on:
-                metrics.update(found)
-            metrics.update({f'{name}/{key}': value for key, value in found.items()})
+        metrics = self._evaluate()
         self.runner.call_hook('after_val_epoch', metrics=metrics)
         self.runner.call_hook('after_val')
         return metrics
+
+    def _evaluate(self) -> dict:
+        """Return the metrics of ``predict_on`` as they are, then all by network."""
+        plain, named = {}, {}
+        for name, evaluator in self.evaluators.items():
+            self.runner.logger.info(f'Metrics of the {name}:')
+            found = evaluator.evaluate(len(self.dataloader.dataset))
+            named.update({f'{name}/{key}': value for key, value in found.items()})
+            if name == self._model.predict_on:
+                plain = found
+        return {**plain, **named}

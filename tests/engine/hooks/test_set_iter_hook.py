@@ -1,0 +1,31 @@
+import pytest
+import torch
+from mmengine.hooks import Hook
+from mmengine.model import BaseModel
+
+from mmsemi.engine import SetIterHook
+
+
+def test_model_knows_the_time_of_each_step(toy_runner):
+    times = []
+
+    class Reader(Hook):
+        def after_train_iter(self, runner, batch_idx, data_batch=None, outputs=None):
+            times.append(runner.model.time)
+
+    toy_runner(custom_hooks=[SetIterHook(), Reader()]).train()
+    assert times == [(i, 7) for i in range(7)]
+
+
+def test_model_without_set_iter(toy_runner):
+    class Plain(BaseModel):
+        def __init__(self):
+            super().__init__()
+            self.layer = torch.nn.Linear(3, 1)
+
+        def forward(self, inputs, mode):
+            return dict(loss=self.layer(torch.stack(inputs)).mean())
+
+    runner = toy_runner(model=Plain(), custom_hooks=[SetIterHook()])
+    with pytest.raises(TypeError, match='the model is a Plain: remove the hook'):
+        runner.train()
