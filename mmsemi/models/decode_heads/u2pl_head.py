@@ -39,6 +39,7 @@ class U2PLHead(BaseDecodeHead):
         **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
+        self.rep_channels = rep_channels
         width = self.channels
         self.image_pool = nn.Sequential(
             nn.AdaptiveAvgPool2d(1), self._conv(self.in_channels, width, 1)
@@ -106,7 +107,7 @@ class U2PLHead(BaseDecodeHead):
         return self.cls_seg(self.classifier(self._decode(inputs)))
 
     def forward_with_representation(
-        self, inputs: list[Tensor]
+        self, inputs: list[Tensor], *previous: Tensor
     ) -> tuple[Tensor, Tensor]:
         """Return the scores and the representation (B, D, h/4, w/4)."""
         feature = self._decode(inputs)

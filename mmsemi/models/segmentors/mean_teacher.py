@@ -1,7 +1,9 @@
 """Mean Teacher."""
 
+import math
+from typing import Any
+
 import torch
-from mmseg.models.utils import resize
 from mmseg.utils import SampleList, add_prefix
 from torch import Tensor
 
@@ -31,6 +33,9 @@ class MeanTeacher(SemiBaseSegmentor):
 
     Args:
         unsup_weight: Weight of the consistency term. Defaults to 1.
+        rampup_iters: The weight rises over these first steps, by the factor
+            exp(-5 (1 - t)^2) of the Mean Teacher paper; needs SetIterHook.
+            Defaults to 0.
         consistency: ``'cross_entropy'`` or ``'mse'``.
         cutmix: Paste half of the area from the next image of the batch, in
             the images and in the teacher's predictions. Defaults to False.
@@ -38,13 +43,16 @@ class MeanTeacher(SemiBaseSegmentor):
             :class:`SemiBaseSegmentor`.
     """
 
+    branches = ('sup', 'unsup_teacher', 'unsup_student')
+
     def __init__(
         self,
         *,
         unsup_weight: float = 1.0,
+        rampup_iters: int = 0,
         consistency: str = 'cross_entropy',
         cutmix: bool = False,
-        **kwargs: object,
+        **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
         if consistency not in ('cross_entropy', 'mse'):
@@ -52,6 +60,8 @@ class MeanTeacher(SemiBaseSegmentor):
                 f"consistency={consistency!r}: choose 'cross_entropy' or 'mse'"
             )
         self.unsup_weight = unsup_weight
+        self.rampup_iters = rampup_iters
+        self.needs_time = rampup_iters > 0
         self.consistency = consistency
         self.cutmix = cutmix
 
@@ -68,23 +78,30 @@ class MeanTeacher(SemiBaseSegmentor):
         )
 
         # 2. the teacher's class distribution on the weak view
+        size = weak.shape[-2], weak.shape[-1]
         with torch.no_grad():
-            target = self.teacher(weak, mode='tensor').float().softmax(1)
-            target = resize(target, size=weak.shape[-2:], mode='bilinear')
+            logits = self.teacher(weak, mode='tensor').float()
+            target = self.upsample(logits, size).softmax(1)
 
         # 3. CutMix of images, targets and validity with one mask
         if self.cutmix:
-            mask = cutmix_mask(len(weak), weak.shape[-2:], device=weak.device)
+            mask = cutmix_mask(len(weak), size, device=weak.device)
             strong, target, valid = (mix(x, mask) for x in (strong, target, valid))
 
         # 4. the student follows on the strong view
-        logits = self.student(strong, mode='tensor').float()
-        logits = resize(logits, size=strong.shape[-2:], mode='bilinear')
+        logits = self.upsample(self.student(strong, mode='tensor').float(), size)
         if self.consistency == 'mse':
             error = (logits.softmax(1) - target).square().mean(1)
             consistency = (error * valid).sum() / valid.sum().clamp(min=1)
         else:
             consistency = soft_cross_entropy(logits, target, valid)
-        losses['loss_unsup'] = self.unsup_weight * consistency
+        losses['loss_unsup'] = self._weight() * consistency
         losses['confidence'] = target.amax(1).mean()
         return losses
+
+    def _weight(self) -> float:
+        """Return the consistency's weight at this step."""
+        if self.rampup_iters == 0:
+            return self.unsup_weight
+        t = min(self.iter / self.rampup_iters, 1)
+        return self.unsup_weight * math.exp(-5 * (1 - t) ** 2)

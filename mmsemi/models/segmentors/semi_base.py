@@ -1,14 +1,17 @@
 """What all methods share: their networks, prediction, loading. No loss."""
 
 import copy
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
 
 import torch
+import torch.nn.functional as F
 from mmengine.model import BaseModel
+from mmengine.optim import OptimWrapper
+from mmseg.models.utils import resize
 from mmseg.utils import SampleList
-from torch import Tensor, nn
+from torch import Tensor
 
 from mmsemi.registry import MODELS
 
@@ -34,11 +37,19 @@ class SemiBaseSegmentor(BaseModel):
             ``'teacher'``.
 
     Raises:
-        ValueError: If ``predict_on`` names no network, or the segmentor has
-            no preprocessor.
+        ValueError: If ``predict_on`` names no network, the segmentor has no
+            preprocessor, or its head is binary (one output channel).
     """
 
+    branches: tuple[str, ...] = ('sup',)
+    """Branches that a training batch must have."""
+
+    needs_time = False
+    """Whether a step depends on :meth:`set_iter`."""
+
     loss: Callable[..., dict[str, Tensor]]
+    student: Any
+    teacher: Any
 
     def __init__(
         self,
@@ -54,6 +65,13 @@ class SemiBaseSegmentor(BaseModel):
         self.teacher = copy.deepcopy(self.student).requires_grad_(False)
         self.teacher.eval()
         self.iter, self.max_iters = 0, 1
+        self._told_time = False
+        if self.out_channels == 1:
+            raise ValueError(
+                'the decode head has one output channel, but pseudo-labels come from '
+                'a softmax over the classes: set out_channels=num_classes (2 for '
+                'foreground and background) and use_sigmoid=False'
+            )
         if predict_on not in self.networks():
             raise ValueError(
                 f'predict_on={predict_on!r} is not a network of '
@@ -70,10 +88,11 @@ class SemiBaseSegmentor(BaseModel):
                 'SegDataPreProcessor (mean, std, size of the training crop)'
             )
         return dict(
-            type='MultiBranchDataPreprocessor', data_preprocessor=copy.deepcopy(own)
+            type='mmsemi.MultiBranchDataPreprocessor',
+            data_preprocessor=copy.deepcopy(own),
         )
 
-    def networks(self) -> dict[str, nn.Module]:
+    def networks(self) -> dict[str, Any]:
         """Return the networks that predict, by name."""
         return {'student': self.student, 'teacher': self.teacher}
 
@@ -81,6 +100,14 @@ class SemiBaseSegmentor(BaseModel):
     def num_classes(self) -> int:
         """Number of classes of the student."""
         return self.student.num_classes
+
+    @property
+    def out_channels(self) -> int:
+        """Number of score maps of the student, as mmseg's test-time augmentation asks.
+
+        A segmentor that is no ``EncoderDecoder`` may not say; it has one per class.
+        """
+        return getattr(self.student, 'out_channels', self.num_classes)
 
     def set_iter(self, iteration: int, max_iters: int) -> None:
         """Take the time from :class:`mmsemi.engine.SetIterHook`.
@@ -90,6 +117,20 @@ class SemiBaseSegmentor(BaseModel):
             max_iters: Number of steps of the whole training.
         """
         self.iter, self.max_iters = iteration, max_iters
+        self._told_time = True
+
+    def train_step(self, data: Any, optim_wrapper: OptimWrapper) -> dict[str, Tensor]:
+        """Do one step of mmengine's runner.
+
+        Raises:
+            RuntimeError: If the method changes with time and is not told it.
+        """
+        if self.needs_time and not self._told_time:
+            raise RuntimeError(
+                f'{type(self).__name__} changes with time, but nobody tells it the '
+                "time: add dict(type='SetIterHook') to custom_hooks"
+            )
+        return super().train_step(data, optim_wrapper)
 
     def init_weights(self) -> None:
         """Initialise the student and copy it to the teacher."""
@@ -124,6 +165,7 @@ class SemiBaseSegmentor(BaseModel):
             mode: ``'loss'``, ``'predict'`` or ``'tensor'``.
         """
         if mode == 'loss':
+            self._check_branches(inputs)
             return self.loss(inputs, data_samples)
         network = self.networks()[self.predict_on]
         if mode == 'predict':
@@ -132,9 +174,24 @@ class SemiBaseSegmentor(BaseModel):
             return network(inputs, data_samples, mode='tensor')
         raise ValueError(f"mode={mode!r}: choose 'loss', 'predict' or 'tensor'")
 
-    def _load_from_state_dict(
-        self, state_dict: dict, prefix: str, *args: object
-    ) -> None:
+    def _check_branches(self, inputs: Any) -> None:
+        found = list(inputs) if isinstance(inputs, dict) else []
+        missing = [name for name in self.branches if name not in found]
+        if missing:
+            raise ValueError(
+                f'{type(self).__name__} trains on the branches {list(self.branches)}, '
+                f'but the batch has no {missing}: end the training pipelines with '
+                "MultiBranch and set collate_fn=dict(type='branch_collate')"
+            )
+
+    def upsample(self, scores: Tensor, size: Sequence[int]) -> Tensor:
+        """Resize scores (N, C, h, w) to ``size`` as the segmentor's own prediction."""
+        align_corners = self.student.align_corners
+        return resize(
+            scores, tuple(size), None, 'bilinear', align_corners, warning=False
+        )
+
+    def _load_from_state_dict(self, state_dict: dict, prefix: str, *args: Any) -> None:
         self._spread_plain_checkpoint(state_dict, prefix)
         super()._load_from_state_dict(state_dict, prefix, *args)
 
@@ -165,5 +222,34 @@ def stack_valid(data_samples: SampleList) -> Tensor:
 
     Returns:
         (N, H, W) bool.
+
+    Raises:
+        ValueError: If a sample has no such map.
     """
+    if not all('valid' in sample for sample in data_samples):
+        raise ValueError(
+            'an unlabelled sample does not say which pixels are padding: end its '
+            'branch with PackSemiInputs, not with PackSegInputs'
+        )
     return torch.stack([sample.valid.data.squeeze(0) for sample in data_samples])
+
+
+def join_images(labeled: Tensor, unlabeled: Tensor) -> Tensor:
+    """Concatenate images (N, 3, H, W) that go through a network together.
+
+    Raises:
+        ValueError: If their sizes differ.
+    """
+    if labeled.shape[1:] != unlabeled.shape[1:]:
+        raise ValueError(
+            f'labelled images are {tuple(labeled.shape[2:])} and unlabelled ones '
+            f'{tuple(unlabeled.shape[2:])} after padding, but go through the network '
+            'together: give both pipelines the same crop_size'
+        )
+    return torch.cat([labeled, unlabeled])
+
+
+def resize_nearest(maps: Tensor, size: Sequence[int]) -> Tensor:
+    """Resize maps (N, H, W), bool or of numbers below 2**24, to their nearest pixel."""
+    resized = F.interpolate(maps[:, None].float(), list(size), mode='nearest-exact')
+    return resized[:, 0].to(maps.dtype)

@@ -1,0 +1,3 @@
+from .inferencer import SemiSegInferencer
+
+__all__ = ['SemiSegInferencer']

@@ -1,0 +1,146 @@
+"""A projector on any decode head, which goes on as it was."""
+
+import copy
+
+import pytest
+import torch
+from torch import nn
+
+from mmsemi.models.decode_heads.contrastive_head import (
+    contrastive_head_class,
+    decode_losses,
+    represent,
+    with_representation,
+)
+from mmsemi.registry import MODELS
+
+FCN = dict(
+    type='FCNHead',
+    in_channels=4,
+    in_index=0,
+    channels=6,
+    num_convs=1,
+    num_classes=3,
+    dropout_ratio=0,
+    norm_cfg=dict(type='BN'),
+)
+
+
+@pytest.fixture(autouse=True)
+def scope(default_scope):
+    torch.manual_seed(0)
+
+
+def contrastive(**kwargs):
+    head = dict(FCN, **kwargs)
+    return MODELS.build(dict(type='ContrastiveHead', head=head, rep_channels=5))
+
+
+def test_scores_are_those_of_the_plain_head():
+    plain, head = MODELS.build(FCN).eval(), contrastive().eval()
+    report = head.load_state_dict(plain.state_dict(), strict=False)
+    assert not report.unexpected_keys
+    assert all(key.startswith('projector.') for key in report.missing_keys)
+    features = [torch.randn(2, 4, 7, 7)]
+    expected = plain(features)
+    scores, rep = head.forward_with_representation(features)
+    assert torch.equal(scores, expected) and torch.equal(head(features), expected)
+    assert rep.shape == (2, 5, 7, 7) and head.rep_channels == 5
+    # the projector sees the classifier's own input
+    assert torch.equal(rep, head.projector(head._forward_feature(features)))
+
+
+def test_nothing_is_kept_after_a_forward():
+    head = contrastive()
+    features = [torch.randn(2, 4, 7, 7)]
+    head(features)
+    head.forward_with_representation(features)
+    copy.deepcopy(head)  # a kept feature with a graph cannot be copied
+    assert not any(isinstance(value, torch.Tensor) for value in vars(head).values())
+    assert head._seen is None
+
+
+def test_one_class_for_each_head():
+    kind = MODELS.get('FCNHead')
+    assert contrastive_head_class(kind) is contrastive_head_class(kind)
+    assert contrastive_head_class(kind).__name__ == 'ContrastiveFCNHead'
+
+
+def test_unknown_head():
+    with pytest.raises(KeyError, match="decode head 'NoHead' is not in the registry"):
+        contrastive(type='NoHead')
+
+
+def test_head_without_a_classifier_of_its_own():
+    class NoClassifier(MODELS.get('FCNHead')):
+        def __init__(self, **kwargs):
+            super().__init__(**kwargs)
+            del self.conv_seg
+
+    with pytest.raises(ValueError, match='NoClassifier has no conv_seg'):
+        contrastive(type=NoClassifier)
+
+
+def test_head_with_two_outputs():
+    class Two(MODELS.get('FCNHead')):
+        def forward(self, inputs):
+            return self.cls_seg(self.convs(inputs[0])), 0
+
+    with pytest.raises(TypeError, match=r'Two called cls_seg.. 1 times and gave a tup'):
+        contrastive(type=Two).forward_with_representation([torch.randn(2, 4, 7, 7)])
+
+
+def test_with_representation_wraps_the_last_head():
+    single = with_representation(dict(decode_head=FCN), 9)['decode_head']
+    assert single['head'] == FCN and single['rep_channels'] == 9
+    cascade = dict(decode_head=[FCN, dict(FCN, channels=8)])
+    before = copy.deepcopy(cascade)
+    first, last = with_representation(cascade, 9)['decode_head']
+    assert first == FCN and last['head'] == dict(FCN, channels=8)
+    assert cascade == before
+
+
+@pytest.mark.parametrize(
+    'head', [dict(type='ContrastiveHead', head=FCN), dict(type='U2PLHead')]
+)
+def test_with_representation_leaves_what_has_one(head):
+    assert with_representation(dict(decode_head=head), 9)['decode_head'] == head
+
+
+class Cascade(nn.Module):
+    """The parts of mmseg's CascadeEncoderDecoder that are read."""
+
+    def __init__(self):
+        super().__init__()
+
+        class Second(MODELS.get('FCNHead')):
+            def forward(self, inputs, previous):
+                return super().forward(inputs) + previous
+
+        self.decode_head = nn.ModuleList([MODELS.build(FCN), contrastive(type=Second)])
+
+    def extract_feat(self, images):
+        return [images]
+
+
+def test_cascade_passes_scores_on():
+    model, images = Cascade().eval(), torch.randn(2, 4, 7, 7)
+    features, scores, rep = represent(model, images)
+    first, second = model.decode_head
+    assert features == [images] and rep.shape == (2, 5, 7, 7)
+    assert torch.equal(scores[0], first(images[None]))
+    assert torch.equal(scores[1], second([images], scores[0]))
+
+
+def test_decode_losses_of_the_first_images(monkeypatch):
+    model = Cascade()
+    for head in model.decode_head:
+        monkeypatch.setattr(
+            head, 'loss_by_feat', lambda scores, samples: {'loss_ce': scores.sum()}
+        )
+    scores = [torch.arange(4.0)[:, None], torch.ones(4, 1)]
+    losses = decode_losses(model.decode_head, scores, ['a', 'b'])
+    assert losses == {'decode_0.loss_ce': 1, 'decode_1.loss_ce': 2}
+    assert decode_losses(model.decode_head[0], scores[:1], ['a', 'b', 'c']) == {
+        'decode.loss_ce': 3
+    }

@@ -1,0 +1,149 @@
+"""``tools/train.py`` from the command line to the weights, and what it adapts."""
+
+import runpy
+from pathlib import Path
+
+import pytest
+import torch
+from mmengine.config import Config
+
+from mmsemi.engine.runner import launch
+
+TOOL = Path(__file__).parents[2] / 'tools/train.py'
+
+
+@pytest.fixture
+def run():
+    """Return the tool's ``main``."""
+    return runpy.run_path(str(TOOL))['main']
+
+
+@pytest.fixture
+def config(tiny_dataloader, tiny_segmentor, tmp_path) -> str:
+    """Write the config of two steps of Mean Teacher."""
+    cfg = Config(
+        dict(
+            default_scope='mmsemi',
+            model=dict(type='MeanTeacher', segmentor=tiny_segmentor),
+            train_dataloader=tiny_dataloader,
+            train_cfg=dict(type='IterBasedTrainLoop', max_iters=2),
+            optim_wrapper=dict(
+                type='OptimWrapper', optimizer=dict(type='SGD', lr=0.01)
+            ),
+            default_hooks=dict(
+                checkpoint=dict(type='AtomicCheckpointHook', by_epoch=False, interval=1)
+            ),
+            custom_hooks=[
+                dict(type='ExactResumeHook'),
+                dict(type='SetIterHook'),
+                dict(type='MeanTeacherHook'),
+            ],
+            log_processor=dict(by_epoch=False),
+            randomness=dict(seed=0),
+        )
+    )
+    path = tmp_path / 'tiny.py'
+    cfg.dump(path)
+    return str(path)
+
+
+def weights(folder: Path, step: int) -> dict[str, torch.Tensor]:
+    return torch.load(folder / f'iter_{step}.pth', weights_only=False)['state_dict']
+
+
+def test_train_and_resume(run, config, tmp_path):
+    """All of a run, and the same from its first step's checkpoint."""
+    whole, cut = tmp_path / 'whole', tmp_path / 'cut'
+    run([config, '--work-dir', str(whole)])
+    first = str(whole / 'iter_1.pth')
+    run([config, '--work-dir', str(cut), '--resume', first])
+    assert not (cut / 'iter_1.pth').exists()
+    expected, found = weights(whole, 2), weights(cut, 2)
+    assert expected.keys() == found.keys()
+    assert all(torch.equal(expected[key], found[key]) for key in expected)
+
+
+def test_cfg_options_and_amp(run, config, tmp_path):
+    run(
+        [
+            config,
+            '--amp',
+            '--work-dir',
+            str(tmp_path / 'w'),
+            '--cfg-options',
+            'train_cfg.max_iters=1',
+        ]
+    )
+    assert [p.name for p in (tmp_path / 'w').glob('iter_*')] == ['iter_1.pth']
+    assert all(v.isfinite().all() for v in weights(tmp_path / 'w', 1).values())
+
+
+def test_resume_from_another_model(run, config, tmp_path):
+    other = tmp_path / 'other.pth'
+    torch.save(dict(state_dict={'student.weight': torch.ones(1)}), other)
+    options = ['--work-dir', str(tmp_path / 'w'), '--resume', str(other)]
+    with pytest.raises(ValueError, match=r'other.pth is of another model'):
+        run([config, *options])
+    with pytest.raises(FileNotFoundError, match=r'gone.pth does not exist'):
+        run([config, *options[:-1], str(tmp_path / 'gone.pth')])
+
+
+def test_work_dir():
+    for given, own, expected in [
+        ('a', 'b', 'a'),
+        (None, 'b', 'b'),
+        (None, None, 'work_dirs/tiny'),
+    ]:
+        cfg = Config(dict(work_dir=own) if own else {})
+        launch.set_work_dir(cfg, 'configs/tiny.py', given)
+        assert cfg.work_dir == expected
+
+
+def test_amp_of_another_wrapper():
+    cfg = Config(dict(optim_wrapper=dict(type='LPLOptimWrapper')))
+    with pytest.raises(ValueError, match=r"optim_wrapper.type is 'LPLOptimWrapper'"):
+        launch.enable_amp(cfg)
+
+
+def adapted(monkeypatch, launcher: str, gpu: bool) -> tuple[Config, list]:
+    cfg = Config(
+        dict(
+            launcher=launcher,
+            model=dict(
+                backbone=dict(norm_cfg=dict(type='SyncBN')),
+                decode_head=[dict(norm_cfg=dict(type='SyncBN'))],
+            ),
+            optim_wrapper=dict(type='OptimWrapper', accumulative_counts=2),
+        )
+    )
+    started: list = []
+    monkeypatch.setattr(launch.torch.cuda, 'is_available', lambda: gpu)
+    monkeypatch.setattr(launch.dist, 'init_process_group', started.append)
+    launch.enable_amp(cfg)
+    launch.adapt_to_machine(cfg)
+    return cfg, started
+
+
+@pytest.mark.parametrize(
+    ('launcher', 'gpu', 'norm', 'backends', 'wrapper'),
+    [
+        ('none', False, 'SyncBN', [], 'mmsemi.CPUAmpOptimWrapper'),
+        ('pytorch', False, 'BN', ['gloo'], 'mmsemi.CPUAmpOptimWrapper'),
+        ('pytorch', True, 'SyncBN', [], 'AmpOptimWrapper'),
+    ],
+)
+def test_adapt_to_machine(launcher, gpu, norm, backends, wrapper, monkeypatch):
+    cfg, started = adapted(monkeypatch, launcher, gpu)
+    assert cfg.model.backbone.norm_cfg.type == norm
+    assert cfg.model.decode_head[0].norm_cfg.type == norm
+    assert started == backends
+    assert cfg.optim_wrapper.type == wrapper
+    assert cfg.optim_wrapper.accumulative_counts == 2
+    assert ('loss_scale' in cfg.optim_wrapper) == gpu
+    wraps = cfg.get('model_wrapper_cfg') is not None
+    assert wraps == (launcher != 'none')
+
+
+def test_slurm_without_a_gpu(monkeypatch):
+    with pytest.raises(ValueError, match='--launcher slurm needs GPUs'):
+        adapted(monkeypatch, 'slurm', gpu=False)
