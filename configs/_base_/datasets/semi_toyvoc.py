@@ -1,0 +1,81 @@
+# ToyVOC, labelled and unlabelled parts. The unlabelled part opens no mask.
+data_root = 'data/toyvoc/'
+crop_size = (96, 96)
+geometry = [
+    dict(
+        type='RandomResize', scale=(128, 128), ratio_range=(0.75, 1.25), keep_ratio=True
+    ),
+    dict(type='RandomCrop', crop_size=crop_size),
+    dict(
+        type='RandomFlip',
+        prob=[0.25, 0.25, 0.25],
+        direction=['horizontal', 'vertical', 'diagonal'],
+    ),
+]
+labeled_pipeline = [
+    dict(type='LoadImageFromFile'),
+    dict(type='LoadAnnotations'),
+    *geometry,
+    dict(
+        type='MultiBranch',
+    ),
+]
+unlabeled_pipeline = [
+    dict(type='LoadImageFromFile'),
+    *geometry,
+    dict(
+        type='MultiBranch',
+        unsup_teacher=[dict(type='PackSemiInputs')],
+        # no blur: the texture is half of what makes a class
+        unsup_student=[
+            dict(type='StrongPhotometric', blur_prob=0.0),
+            dict(type='PackSemiInputs'),
+        ],
+    ),
+]
+test_pipeline = [
+    dict(type='LoadImageFromFile'),
+    dict(type='LoadAnnotations'),
+    dict(type='PackSegInputs'),
+]
+# images this small cost less to load than to hand over from a worker
+train_dataloader = dict(
+    batch_size=8,
+    num_workers=0,
+    sampler=dict(
+        type='MultiSourceSampler', num_per_source=dict(labeled=4, unlabeled=4)
+    ),
+    collate_fn=dict(type='branch_collate'),
+    dataset=dict(
+        type='MultiSourceDataset',
+        labeled=dict(
+            type='ToyVOCDataset',
+            data_root=data_root,
+            data_prefix=dict(img_path='JPEGImages', seg_map_path='SegmentationClass'),
+            ann_file='splits/seed0/80/labeled.txt',
+            pipeline=labeled_pipeline,
+        ),
+        unlabeled=dict(
+            type='UnlabeledDataset',
+            data_root=data_root,
+            data_prefix=dict(img_path='JPEGImages'),
+            ann_file='splits/seed0/80/unlabeled.txt',
+            pipeline=unlabeled_pipeline,
+        ),
+    ),
+)
+val_dataloader = dict(
+    batch_size=1,
+    num_workers=0,
+    sampler=dict(type='DefaultSampler', shuffle=False),
+    dataset=dict(
+        type='ToyVOCDataset',
+        data_root=data_root,
+        data_prefix=dict(img_path='JPEGImages', seg_map_path='SegmentationClass'),
+        ann_file='ImageSets/Segmentation/val.txt',
+        pipeline=test_pipeline,
+    ),
+)
+test_dataloader = val_dataloader
+val_evaluator = dict(type='IoUMetric', iou_metrics=['mIoU'])
+test_evaluator = val_evaluator

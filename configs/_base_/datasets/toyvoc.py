@@ -1,0 +1,53 @@
+# ToyVOC, labelled images only. tools/demo.py makes the images and the split.
+data_root = 'data/toyvoc/'
+crop_size = (96, 96)
+train_pipeline = [
+    dict(type='LoadImageFromFile'),
+    dict(type='LoadAnnotations'),
+    dict(
+        type='RandomResize', scale=(128, 128), ratio_range=(0.75, 1.25), keep_ratio=True
+    ),
+    dict(type='RandomCrop', crop_size=crop_size),
+    dict(
+        type='RandomFlip',
+        prob=[0.25, 0.25, 0.25],
+        direction=['horizontal', 'vertical', 'diagonal'],
+    ),
+    dict(type='PackSegInputs'),
+]
+test_pipeline = [
+    dict(type='LoadImageFromFile'),
+    dict(type='LoadAnnotations'),
+    dict(type='PackSegInputs'),
+]
+# images this small cost less to load than to hand over from a worker
+train_dataloader = dict(
+    batch_size=8,
+    num_workers=0,
+    sampler=dict(type='MultiSourceSampler', num_per_source=dict(labeled=8)),
+    dataset=dict(
+        type='MultiSourceDataset',
+        labeled=dict(
+            type='ToyVOCDataset',
+            data_root=data_root,
+            data_prefix=dict(img_path='JPEGImages', seg_map_path='SegmentationClass'),
+            ann_file='splits/seed0/80/labeled.txt',
+            pipeline=train_pipeline,
+        ),
+    ),
+)
+val_dataloader = dict(
+    batch_size=1,
+    num_workers=0,
+    sampler=dict(type='DefaultSampler', shuffle=False),
+    dataset=dict(
+        type='ToyVOCDataset',
+        data_root=data_root,
+        data_prefix=dict(img_path='JPEGImages', seg_map_path='SegmentationClass'),
+        ann_file='ImageSets/Segmentation/val.txt',
+        pipeline=test_pipeline,
+    ),
+)
+test_dataloader = val_dataloader
+val_evaluator = dict(type='IoUMetric', iou_metrics=['mIoU'])
+test_evaluator = val_evaluator
