@@ -27,7 +27,7 @@ from mmsemi.engine.runner.launch import enable_amp, load_config
 from mmsemi.engine.runner.side_by_side import train_side_by_side
 
 ROOT = Path(__file__).resolve().parents[1]
-NAME = 'deeplabv3plus_r18w24-d16_1xb8-demo_toyvoc-96x96.py'
+NAME = 'deeplabv3plus_r18w32-d16_1xb8-demo_toyvoc-96x96.py'
 CONFIGS = {
     'supervised': ROOT / 'configs' / 'baselines' / f'supervised_{NAME}',
     'U2PL': ROOT / 'configs' / 'u2pl' / f'u2pl_{NAME}',

@@ -75,7 +75,7 @@ def texture(kind: str, x: np.ndarray, y: np.ndarray, rng: Generator) -> np.ndarr
         y: (H, W) row of each pixel.
         rng: Draws scale, direction, phase and irregularity.
     """
-    period = rng.uniform(6, 10)
+    period = rng.uniform(9, 14)
     angle, wobble = rng.uniform(0, np.pi), rng.uniform(0, 0.1)
     shape = (x.shape[0], x.shape[1])
     cos, sin = np.cos(angle) / period, np.sin(angle) / period
@@ -130,7 +130,7 @@ def coverage(
     kind: str, centre: np.ndarray, x: np.ndarray, y: np.ndarray, rng: Generator
 ) -> np.ndarray:
     """Return the (H, W) opacity, 0...1, of a shape of random size and pose."""
-    size = rng.uniform(0.18, 0.3) * min(x.shape)
+    size = rng.uniform(0.22, 0.38) * min(x.shape)
     aspect = np.exp(rng.uniform(-0.3, 0.3))
     angle, shear = rng.uniform(0, 2 * np.pi), rng.uniform(-0.15, 0.15)
     cos, sin = np.cos(angle) / size, np.sin(angle) / size
@@ -172,7 +172,7 @@ def draw(rng: Generator) -> ToyImage:
         )
         taken.append(free_place(rng, (height, width), taken))
         alpha = coverage(shape, taken[-1], x, y, rng)
-        colours = two_colours(rng, 0.4)
+        colours = two_colours(rng, 0.5)
         share = texture(surface, x, y, rng)[..., None]
         paint = colours[0] + share * (colours[1] - colours[0])
         image += alpha[..., None] * (paint - image)

@@ -16,9 +16,7 @@ labeled_pipeline = [
     dict(type='LoadImageFromFile'),
     dict(type='LoadAnnotations'),
     *geometry,
-    dict(
-        type='MultiBranch',
-    ),
+    dict(type='MultiBranch', sup=[dict(type='PackSemiInputs')]),
 ]
 unlabeled_pipeline = [
     dict(type='LoadImageFromFile'),
