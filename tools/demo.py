@@ -27,10 +27,10 @@ from mmsemi.engine.runner.launch import enable_amp, load_config
 from mmsemi.engine.runner.side_by_side import train_side_by_side
 
 ROOT = Path(__file__).resolve().parents[1]
-NAME = 'deeplabv3plus_r18w32-d16_1xb8-demo_toyvoc-96x96.py'
+MODEL, DATA = 'deeplabv3plus_r18w32-d16', 'demo_toyvoc-96x96.py'
 CONFIGS = {
-    'supervised': ROOT / 'configs' / 'baselines' / f'supervised_{NAME}',
-    'U2PL': ROOT / 'configs' / 'u2pl' / f'u2pl_{NAME}',
+    'supervised': ROOT / 'configs' / 'baselines' / f'supervised_{MODEL}_1xb8-{DATA}',
+    'U2PL': ROOT / 'configs' / 'u2pl' / f'u2pl_{MODEL}_1xb16-{DATA}',
 }
 
 

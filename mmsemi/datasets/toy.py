@@ -30,7 +30,7 @@ CLASSES = (
 )
 MANIFEST = 'toyvoc.json'
 # a new number wherever the same settings would give other files
-VERSION = 2
+VERSION = 3
 FOLDERS = ('JPEGImages', 'SegmentationClass', 'SegmentationObject', 'Annotations')
 
 

@@ -58,7 +58,7 @@ def shape_distance(
         return (np.abs(u) ** corner + np.abs(v) ** corner) ** (1 / corner) - 0.85
     angle = np.arctan2(v, u)
     if kind == 'star':
-        lobes, depth = rng.integers(4, 7), rng.uniform(0.28, 0.4)
+        lobes, depth = rng.integers(4, 6), rng.uniform(0.4, 0.5)
         return (radius - 0.9 - depth * np.cos(lobes * angle)) * 0.6
     if kind == 'ring':
         return np.abs(radius - 0.8) - rng.uniform(0.2, 0.3)
@@ -75,8 +75,8 @@ def texture(kind: str, x: np.ndarray, y: np.ndarray, rng: Generator) -> np.ndarr
         y: (H, W) row of each pixel.
         rng: Draws scale, direction, phase and irregularity.
     """
-    period = rng.uniform(9, 14)
-    angle, wobble = rng.uniform(0, np.pi), rng.uniform(0, 0.1)
+    period = rng.uniform(10, 13)
+    angle, wobble = rng.uniform(0, np.pi), rng.uniform(0, 0.05)
     shape = (x.shape[0], x.shape[1])
     cos, sin = np.cos(angle) / period, np.sin(angle) / period
     phase = rng.uniform(0, 1, 2)
@@ -84,8 +84,8 @@ def texture(kind: str, x: np.ndarray, y: np.ndarray, rng: Generator) -> np.ndarr
     b = y * cos - x * sin + phase[1] + wobble * smooth_noise(rng, shape, 4)
     a, b = 2 * np.pi * a, 2 * np.pi * b
     waves: dict[str, Callable[[], np.ndarray]] = {
-        'stripes': lambda: np.sin(a) + rng.uniform(-0.3, 0.3),
-        'dots': lambda: np.cos(a) + np.cos(b) - rng.uniform(0.7, 1.1),
+        'stripes': lambda: np.sin(a),
+        'dots': lambda: 1.5 * (np.cos(a) + np.cos(b)) - 1.5,
         'checks': lambda: 2 * np.sin(0.6 * a) * np.sin(0.6 * b),
         'grain': lambda: smooth_noise(rng, shape, 2.5 * max(shape) / period),
         'plain': lambda: 0.3 * smooth_noise(rng, shape, 3),
@@ -109,7 +109,7 @@ def background(rng: Generator, x: np.ndarray, y: np.ndarray) -> np.ndarray:
     for cells in (rng.uniform(1, 3), rng.uniform(4, 8), rng.uniform(10, 20)):
         colours = two_colours(rng, 0.0)
         share = np.clip(0.5 * smooth_noise(rng, shape, cells), -1, 1)[..., None]
-        image += share * (colours[1] - colours[0]) * rng.uniform(0.1, 0.4)
+        image += share * (colours[1] - colours[0]) * rng.uniform(0.1, 0.3)
     kind = rng.choice(['stripes', 'dots', 'checks', 'grain', 'plain'])
     colours = two_colours(rng, 0.0)
     share = texture(kind, x, y, rng)[..., None] - 0.5
@@ -130,8 +130,8 @@ def coverage(
     kind: str, centre: np.ndarray, x: np.ndarray, y: np.ndarray, rng: Generator
 ) -> np.ndarray:
     """Return the (H, W) opacity, 0...1, of a shape of random size and pose."""
-    size = rng.uniform(0.22, 0.38) * min(x.shape)
-    aspect = np.exp(rng.uniform(-0.3, 0.3))
+    size = rng.uniform(0.26, 0.4) * min(x.shape)
+    aspect = np.exp(rng.uniform(-0.2, 0.2))
     angle, shear = rng.uniform(0, 2 * np.pi), rng.uniform(-0.15, 0.15)
     cos, sin = np.cos(angle) / size, np.sin(angle) / size
     dx, dy = x - centre[0], y - centre[1]
@@ -155,10 +155,10 @@ def photograph(rng: Generator, image: np.ndarray) -> np.ndarray:
 
 
 def draw(rng: Generator) -> ToyImage:
-    """Draw one picture, 96 to 128 pixels a side, with one to four objects."""
+    """Draw one picture, 96 to 128 pixels a side, with one to three objects."""
     height, width = (int(side) for side in rng.integers(96, 129, 2))
     y, x = np.mgrid[:height, :width].astype(np.float32)
-    wanted = [int(label) for label in rng.integers(1, len(KINDS) + 1, rng.integers(4))]
+    wanted = [int(label) for label in rng.integers(1, len(KINDS) + 1, rng.integers(3))]
     wanted += [0] * int(rng.integers(0, 2))
     # an object in front, so that no picture is empty
     last = int(rng.integers(1, len(KINDS) + 1))
@@ -172,7 +172,7 @@ def draw(rng: Generator) -> ToyImage:
         )
         taken.append(free_place(rng, (height, width), taken))
         alpha = coverage(shape, taken[-1], x, y, rng)
-        colours = two_colours(rng, 0.5)
+        colours = two_colours(rng, 0.6)
         share = texture(surface, x, y, rng)[..., None]
         paint = colours[0] + share * (colours[1] - colours[0])
         image += alpha[..., None] * (paint - image)

@@ -32,8 +32,8 @@ class Settings:
     """What decides the numbers of a demo."""
 
     seed: int = 0
-    labels: int = 80
-    iters: int = 1600
+    labels: int = 24
+    iters: int = 1000
     amp: bool = False
     data_root: str = 'data/toyvoc'
     num_train: int = 800

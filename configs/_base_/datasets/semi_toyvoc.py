@@ -38,10 +38,10 @@ test_pipeline = [
 ]
 # images this small cost less to load than to hand over from a worker
 train_dataloader = dict(
-    batch_size=8,
+    batch_size=16,
     num_workers=0,
     sampler=dict(
-        type='MultiSourceSampler', num_per_source=dict(labeled=4, unlabeled=4)
+        type='MultiSourceSampler', num_per_source=dict(labeled=8, unlabeled=8)
     ),
     collate_fn=dict(type='branch_collate'),
     dataset=dict(
@@ -50,14 +50,14 @@ train_dataloader = dict(
             type='ToyVOCDataset',
             data_root=data_root,
             data_prefix=dict(img_path='JPEGImages', seg_map_path='SegmentationClass'),
-            ann_file='splits/seed0/80/labeled.txt',
+            ann_file='splits/seed0/24/labeled.txt',
             pipeline=labeled_pipeline,
         ),
         unlabeled=dict(
             type='UnlabeledDataset',
             data_root=data_root,
             data_prefix=dict(img_path='JPEGImages'),
-            ann_file='splits/seed0/80/unlabeled.txt',
+            ann_file='splits/seed0/24/unlabeled.txt',
             pipeline=unlabeled_pipeline,
         ),
     ),

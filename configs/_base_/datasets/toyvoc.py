@@ -31,7 +31,7 @@ train_dataloader = dict(
             type='ToyVOCDataset',
             data_root=data_root,
             data_prefix=dict(img_path='JPEGImages', seg_map_path='SegmentationClass'),
-            ann_file='splits/seed0/80/labeled.txt',
+            ann_file='splits/seed0/24/labeled.txt',
             pipeline=train_pipeline,
         ),
     ),

@@ -6,9 +6,9 @@ optim_wrapper = dict(
 )
 param_scheduler = [
     dict(type='LinearLR', start_factor=0.01, by_epoch=False, begin=0, end=30),
-    dict(type='PolyLR', power=0.9, eta_min=0.0, by_epoch=False, begin=30, end=1200),
+    dict(type='PolyLR', power=0.9, eta_min=0.0, by_epoch=False, begin=30, end=1000),
 ]
-train_cfg = dict(type='IterBasedTrainLoop', max_iters=1200, val_interval=240)
+train_cfg = dict(type='IterBasedTrainLoop', max_iters=1000, val_interval=200)
 val_cfg = dict(type='TeacherStudentValLoop')
 test_cfg = dict(type='TestLoop')
 default_hooks = dict(
@@ -16,7 +16,7 @@ default_hooks = dict(
     logger=dict(type='LoggerHook', interval=20, log_metric_by_epoch=False),
     param_scheduler=dict(type='ParamSchedulerHook'),
     checkpoint=dict(
-        type='AtomicCheckpointHook', by_epoch=False, interval=240, max_keep_ckpts=1
+        type='AtomicCheckpointHook', by_epoch=False, interval=200, max_keep_ckpts=1
     ),
     sampler_seed=dict(type='DistSamplerSeedHook'),
     visualization=dict(type='SegVisualizationHook'),

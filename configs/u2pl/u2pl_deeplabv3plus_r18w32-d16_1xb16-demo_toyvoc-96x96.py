@@ -25,11 +25,12 @@ model = dict(
     rep_channels=64,
     bank_size=5000,
     bank_size_first=5000,
-    mix_prob=1.0,
-    warmup_iters=400,
+    # CutMix halves the few objects of a crop this small, and with them their shape
+    mix=None,
+    warmup_iters=250,
 )
 custom_hooks = [
     dict(type='ExactResumeHook'),
     dict(type='SetIterHook'),
-    dict(type='MeanTeacherHook', start_iter=400),
+    dict(type='MeanTeacherHook', start_iter=250),
 ]
