@@ -23,14 +23,14 @@ CLASSES = (
     'background',
     'striped disc',
     'dotted disc',
-    'dotted box',
-    'checked box',
+    'dotted ring',
+    'checked ring',
     'checked star',
     'striped star',
 )
 MANIFEST = 'toyvoc.json'
 # a new number wherever the same settings would give other files
-VERSION = 3
+VERSION = 4
 FOLDERS = ('JPEGImages', 'SegmentationClass', 'SegmentationObject', 'Annotations')
 
 

@@ -16,16 +16,16 @@ from .toy_annotations import ToyImage, annotate
 KINDS = (
     ('disc', 'stripes'),
     ('disc', 'dots'),
-    ('box', 'dots'),
-    ('box', 'checks'),
+    ('ring', 'dots'),
+    ('ring', 'checks'),
     ('star', 'checks'),
     ('star', 'stripes'),
 )
 DECOYS = (
-    *(('disc', 'grain'), ('box', 'grain'), ('star', 'grain')),
-    *(('disc', 'plain'), ('box', 'plain'), ('star', 'plain')),
+    *(('disc', 'grain'), ('ring', 'grain'), ('star', 'grain')),
+    *(('disc', 'plain'), ('ring', 'plain'), ('star', 'plain')),
     *(('triangle', 'stripes'), ('triangle', 'dots'), ('triangle', 'checks')),
-    *(('ring', 'stripes'), ('ring', 'dots'), ('ring', 'checks')),
+    *(('box', 'stripes'), ('box', 'dots'), ('box', 'checks')),
 )
 
 
@@ -61,7 +61,7 @@ def shape_distance(
         lobes, depth = rng.integers(4, 6), rng.uniform(0.4, 0.5)
         return (radius - 0.9 - depth * np.cos(lobes * angle)) * 0.6
     if kind == 'ring':
-        return np.abs(radius - 0.8) - rng.uniform(0.2, 0.3)
+        return np.abs(radius - 0.75) - rng.uniform(0.28, 0.36)
     corners = np.pi * np.array([0, 2, 4]) / 3
     return np.max([u * np.cos(c) + v * np.sin(c) for c in corners], axis=0) - 0.6
 
