@@ -34,11 +34,11 @@ test_pipeline = [
     dict(type='PackSegInputs'),
 ]
 train_dataloader = dict(
-    batch_size=8,
+    batch_size=16,
     num_workers=2,
     persistent_workers=True,
     sampler=dict(
-        type='MultiSourceSampler', num_per_source=dict(labeled=4, unlabeled=4)
+        type='MultiSourceSampler', num_per_source=dict(labeled=8, unlabeled=8)
     ),
     collate_fn=dict(type='branch_collate'),
     dataset=dict(

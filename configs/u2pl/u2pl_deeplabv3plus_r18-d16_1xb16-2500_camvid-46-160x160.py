@@ -1,4 +1,4 @@
-_base_ = './u2pl_deeplabv3plus_r18-d16_1xb8-2500_camvid-12-160x160.py'
+_base_ = './u2pl_deeplabv3plus_r18-d16_1xb16-2500_camvid-12-160x160.py'
 train_dataloader = dict(
     dataset=dict(
         labeled=dict(ann_file='splits/46/labeled.txt'),
