@@ -1,5 +1,10 @@
 """Shared fixtures: a tiny data set and a tiny segmentor."""
 
+import os
+
+# before torch is loaded: tests fork, and its threads do not survive a fork
+os.environ.setdefault('OMP_NUM_THREADS', '1')
+
 from collections.abc import Iterator
 from pathlib import Path
 

@@ -20,8 +20,7 @@ from pathlib import Path
 from mmengine.config import Config
 
 from mmsemi.datasets.atomic import replacing
-from mmsemi.datasets.splits import generate_split, read_split, write_splits
-from mmsemi.datasets.toy import generate_toyvoc
+from mmsemi.datasets.toy import generate_toyvoc, write_toyvoc_split
 from mmsemi.engine.demo_report import SHOWN, Settings, write_report
 from mmsemi.engine.runner.launch import enable_amp, load_config
 from mmsemi.engine.runner.side_by_side import train_side_by_side
@@ -78,11 +77,9 @@ def prepare_data(settings: Settings) -> Path:
     root = Path(settings.data_root)
     if generate_toyvoc(root, settings.num_train, settings.num_val):
         print()  # the progress bar ends without one
-    ids = read_split(root / 'ImageSets' / 'Segmentation' / 'train.txt')
-    labeled, unlabeled = generate_split(ids, settings.labels, seed=settings.seed)
-    folder = root / 'splits' / f'seed{settings.seed}' / str(settings.labels)
-    write_splits({folder / 'labeled.txt': labeled, folder / 'unlabeled.txt': unlabeled})
-    print(f'ToyVOC in {root}: {len(labeled)} labelled, {len(unlabeled)} unlabelled')
+    folder = write_toyvoc_split(root, settings.labels, settings.seed)
+    rest = settings.num_train - settings.labels
+    print(f'ToyVOC in {root}: {settings.labels} labelled, {rest} unlabelled')
     return folder
 
 

@@ -1,5 +1,5 @@
 from .camvid import CamVidDataset
-from .collate import branch_collate
+from .collate import branch_collate, check_collate
 from .multi_source_dataset import MultiSourceDataset
 from .samplers import MultiSourceSampler, check_batch_size
 from .toy import ToyVOCDataset
@@ -18,4 +18,5 @@ __all__ = [
     'UnlabeledDataset',
     'branch_collate',
     'check_batch_size',
+    'check_collate',
 ]

@@ -1,10 +1,14 @@
 """Checks of image files that are cheap enough to run before the first step."""
 
 import os
+import re
 
-from PIL import Image
+from PIL import Image, UnidentifiedImageError
 
 _JPEG = {'.jpg', '.jpeg'}
+_EXIF_ORIENTATION = 0x0112
+_FIRST_TRANSPOSED = 5
+"""EXIF orientations from here on swap height and width when they are applied."""
 
 
 def check_image_file(path: str, role: str) -> None:
@@ -29,8 +33,7 @@ def check_image_file(path: str, role: str) -> None:
         size = os.path.getsize(path)
     except OSError as error:
         raise FileNotFoundError(
-            f'{role} {path} does not exist: correct the list, data_root or '
-            'data_prefix, or restore the file'
+            f'{role} {path} does not exist: {_remedy(path)}'
         ) from error
     suffix = os.path.splitext(path)[1].lower()
     if size and suffix not in _JPEG | {'.png'}:
@@ -43,6 +46,71 @@ def check_image_file(path: str, role: str) -> None:
         raise ValueError(
             f'{role} {path} is truncated ({size} bytes without an end mark): '
             'copy it again or take it off the list'
+        )
+
+
+def _remedy(path: str) -> str:
+    """Guess from the path of a missing file what is wrong with its list."""
+    if '\ufeff' in path:
+        return 'the list begins with a byte order mark, save it as UTF-8 without'
+    if re.fullmatch(r'(\.[A-Za-z]+)+', os.path.basename(path)):
+        return 'the list has a blank line, delete it'
+    if re.search(r'\.(jpe?g|png|bmp|tiff?)\b.*\.\w+$', path, re.IGNORECASE):
+        return (
+            'a line of the list is an id, the path below img_path without suffix '
+            '(tools/make_splits.py import converts other lists)'
+        )
+    return 'correct the list, data_root or data_prefix, or restore the file'
+
+
+def picture_size(path: str) -> tuple[int, int]:
+    """Return the height and width that an image has when it is loaded.
+
+    Only the header is read.
+
+    Raises:
+        ValueError: If the file is no picture.
+    """
+    try:
+        with Image.open(path) as image:
+            width, height = image.size
+            orientation = image.getexif().get(_EXIF_ORIENTATION, 1)
+    except UnidentifiedImageError as error:
+        raise ValueError(
+            f'{path} is no picture that can be read: copy it again, or take it off '
+            'the list'
+        ) from error
+    turned = orientation >= _FIRST_TRANSPOSED
+    return (width, height) if turned else (height, width)
+
+
+def check_mask_file(path: str, image: str, role: str) -> None:
+    """Refuse a mask that is a colour picture, or of another size than its image.
+
+    Only the headers are read.
+
+    Args:
+        path: The mask, on the local disk; other storages are left to the loader.
+        image: Its image.
+        role: What the mask is to the reader, e.g. ``'mask'``.
+
+    Raises:
+        ValueError: If they do not fit.
+    """
+    if '://' in path or '://' in image:
+        return
+    size, expected = picture_size(path), picture_size(image)
+    if size != expected:
+        raise ValueError(
+            f'{role} {path} is {size[0]}x{size[1]} (height x width), but its image '
+            f'{image} {expected[0]}x{expected[1]}: give the mask of this image'
+        )
+    with Image.open(path) as mask:
+        mode, channels = mask.mode, len(mask.getbands())
+    if channels > 1:
+        raise ValueError(
+            f'{role} {path} is a picture of mode {mode}: masks have one channel, whose '
+            'values are class indices, convert it'
         )
 
 

@@ -7,7 +7,11 @@ import numpy as np
 import torch
 from mmengine.dataset import BaseDataset
 
-from mmsemi.datasets.file_checks import check_image_file, check_list_file
+from mmsemi.datasets.file_checks import (
+    check_image_file,
+    check_list_file,
+    check_mask_file,
+)
 from mmsemi.datasets.seeding import SeededIndex, seeded
 from mmsemi.registry import DATASETS
 
@@ -26,13 +30,15 @@ class MultiSourceDataset:
 
     Args:
         allow_overlap: Let an image be in several parts, for methods that also
-            use the labelled images as unlabelled ones. Defaults to False.
+            use the labelled images as unlabelled ones, or several times in one.
+            Defaults to False.
         verify_files: Look at every image and mask file (present, not cut off)
             when the data set is built. Defaults to True.
         **sources: Name of the part to its data set or config.
 
     Raises:
-        ValueError: If a part is empty or an image is in two parts.
+        ValueError: If a part is empty, an image is there twice, or a file is cut
+            off or does not fit its image.
         FileNotFoundError: If a listed file does not exist.
     """
 
@@ -133,19 +139,25 @@ class MultiSourceDataset:
             for info in self._infos(name):
                 # one image under two spellings or links is still one
                 path = os.path.realpath(info['img_path'])
-                if seen.setdefault(path, name) != name:
+                if path in seen:
+                    twice = seen[path] == name
+                    where = f'twice in {name!r}' if twice else f'in both {seen[path]!r}'
+                    where += '' if twice else f' and {name!r}'
                     raise ValueError(
-                        f'image {path} is in both {seen[path]!r} and {name!r}: take '
-                        'it off one list (tools/make_splits.py check names all), or '
-                        'set allow_overlap=True if the method wants it twice'
+                        f'image {path} is {where}: take it off one list '
+                        '(tools/make_splits.py check names all), or set '
+                        'allow_overlap=True if it shall be there twice'
                     )
+                seen[path] = name
 
     def _check_files(self) -> None:
         for name in self.sources:
             for info in self._infos(name):
                 check_image_file(info['img_path'], f'{name} image')
                 if 'seg_map_path' in info:
-                    check_image_file(info['seg_map_path'], f'{name} mask')
+                    mask = info['seg_map_path']
+                    check_image_file(mask, f'{name} mask')
+                    check_mask_file(mask, info['img_path'], f'{name} mask')
 
     def _check_labels(self, sample: dict, name: str) -> None:
         """Refuse labels outside the classes before they reach the loss."""

@@ -15,7 +15,8 @@ from PIL import Image
 
 from mmsemi.registry import DATASETS
 
-from .atomic import PathLike
+from .atomic import PathLike, write_splits
+from .splits import generate_split, read_split
 from .toy_annotations import ToyImage, ToyObject
 from .toy_images import draw
 
@@ -208,3 +209,25 @@ class ToyVOCDataset(BaseSegDataset):
             reduce_zero_label=reduce_zero_label,
             **kwargs,
         )
+
+
+def write_toyvoc_split(root: PathLike, num_labeled: int, seed: int) -> Path:
+    """Draw the labelled images and write both lists.
+
+    Args:
+        root: The data set.
+        num_labeled: How many of its training images are labelled.
+        seed: Which.
+
+    Returns:
+        The lists' folder, ``<root>/splits/seed<seed>/<num_labeled>``.
+
+    Raises:
+        ValueError: There are not that many images.
+        FileExistsError: The folder holds other lists.
+    """
+    ids = read_split(Path(root, 'ImageSets', 'Segmentation', 'train.txt'))
+    labeled, unlabeled = generate_split(ids, num_labeled, seed=seed)
+    folder = Path(root, 'splits', f'seed{seed}', str(num_labeled))
+    write_splits({folder / 'labeled.txt': labeled, folder / 'unlabeled.txt': unlabeled})
+    return folder

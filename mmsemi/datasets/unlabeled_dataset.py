@@ -2,6 +2,7 @@
 
 import os
 from collections.abc import Sequence
+from typing import Any
 
 from mmseg.datasets import BaseSegDataset
 
@@ -28,8 +29,8 @@ class UnlabeledDataset(BaseSegDataset):
             :class:`mmseg.datasets.BaseSegDataset`.
 
     Raises:
-        ValueError: If the prefix names masks, a list comes with several
-            suffixes, or nothing is found.
+        ValueError: If the prefix names masks or the pipeline loads them, a list
+            comes with several suffixes, or nothing is found.
         FileNotFoundError: If the list or the folder does not exist.
     """
 
@@ -46,6 +47,14 @@ class UnlabeledDataset(BaseSegDataset):
                 f'{prefix["seg_map_path"]!r}: unlabelled images have no masks, '
                 'remove it'
             )
+        pipeline: Any = kwargs.get('pipeline')
+        for step in pipeline or []:
+            kind = str(step.get('type') if isinstance(step, dict) else '')
+            if kind.endswith('LoadAnnotations'):
+                raise ValueError(
+                    f'the pipeline of UnlabeledDataset has {kind}: unlabelled images '
+                    'have no masks, remove it'
+                )
         if img_suffix is None:
             img_suffix = '.jpg' if ann_file else IMAGE_SUFFIXES
         if ann_file and not isinstance(img_suffix, str):

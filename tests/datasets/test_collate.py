@@ -1,5 +1,6 @@
 """Batches by branch."""
 
+import copy
 import subprocess
 import sys
 
@@ -9,7 +10,7 @@ from mmengine.registry import FUNCTIONS, DefaultScope
 from mmengine.runner import Runner
 from mmseg.structures import SegDataSample
 
-from mmsemi.datasets import branch_collate
+from mmsemi.datasets import branch_collate, check_collate
 
 
 def packed(value: int) -> dict:
@@ -63,6 +64,24 @@ def test_resolves_from_a_plain_mmseg_config(tiny_dataloader, name):
     assert {branch: len(x) for branch, x in batch['inputs'].items()} == dict(
         sup=2, unsup_teacher=2, unsup_student=2
     )
+
+
+@pytest.mark.parametrize('name', [None, 'pseudo_collate', 'default_collate'])
+def test_another_collate_function_is_refused(tiny_dataloader, default_scope, name):
+    check_collate(Runner.build_dataloader(copy.deepcopy(tiny_dataloader), seed=0))
+    del tiny_dataloader['collate_fn']
+    if name:
+        tiny_dataloader['collate_fn'] = dict(type=name)
+    loader = Runner.build_dataloader(copy.deepcopy(tiny_dataloader), seed=0)
+    match = rf"{name or 'pseudo_collate'}, but the samples of 'labeled' have branches"
+    with pytest.raises(ValueError, match=match):
+        check_collate(loader)
+    # samples without branches are collated as mmseg does it
+    dataset = tiny_dataloader['dataset']
+    dataset['labeled']['pipeline'][-1] = dict(type='PackSegInputs')
+    del dataset['unlabeled']
+    tiny_dataloader['sampler']['num_per_source'] = dict(labeled=4)
+    check_collate(Runner.build_dataloader(tiny_dataloader, seed=0))
 
 
 def test_prefixed_name_needs_no_import():

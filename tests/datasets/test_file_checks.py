@@ -6,7 +6,12 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from mmsemi.datasets.file_checks import check_image_file, check_list_file
+from mmsemi.datasets.file_checks import (
+    check_image_file,
+    check_list_file,
+    check_mask_file,
+    picture_size,
+)
 
 
 @pytest.fixture
@@ -61,3 +66,48 @@ def test_lists(tmp_path: Path):
     path.write_text('a\n')
     check_list_file(str(path), 'the list')
     check_list_file(str(tmp_path), 'the list')
+
+
+@pytest.mark.parametrize(
+    ('name', 'remedy'),
+    [
+        ('\ufeffa.jpg', 'byte order mark, save it as UTF-8 without'),
+        ('.jpg', 'has a blank line, delete it'),
+        ('_gt.png', 'restore the file'),
+        ('a.png.jpg', 'make_splits.py import'),
+        ('a.jpg masks/a.png.jpg', 'make_splits.py import'),
+        ('a.v2.jpg', 'restore the file'),
+    ],
+)
+def test_missing_file_tells_what_is_wrong_with_the_list(tmp_path, name, remedy):
+    with pytest.raises(FileNotFoundError, match=remedy):
+        check_image_file(str(tmp_path / name), 'image')
+
+
+def test_size_of_a_turned_photograph(tmp_path):
+    path = tmp_path / 'a.jpg'
+    exif = Image.Exif()
+    for orientation in range(1, 9):
+        exif[0x0112] = orientation
+        Image.new('RGB', (6, 4)).save(path, exif=exif)
+        # 5 to 8 lie on their side
+        assert picture_size(str(path)) == ((4, 6) if orientation < 5 else (6, 4))
+    path.write_text('a text')
+    with pytest.raises(ValueError, match=rf'{path} is no picture'):
+        picture_size(str(path))
+
+
+def test_masks(tmp_path):
+    image, mask = str(tmp_path / 'a.jpg'), str(tmp_path / 'a.png')
+    Image.new('RGB', (6, 4)).save(image)
+    for mode in ('L', 'P', 'I;16', '1'):
+        Image.new(mode, (6, 4)).save(mask)
+        check_mask_file(mask, image, 'mask')
+    for mode in ('RGB', 'LA'):
+        Image.new(mode, (6, 4)).save(mask)
+        with pytest.raises(ValueError, match=rf'{mask} is a picture of mode {mode}'):
+            check_mask_file(mask, image, 'mask')
+    Image.new('L', (4, 6)).save(mask)
+    with pytest.raises(ValueError, match=rf'{mask} is 6x4 .* its image {image} 4x6'):
+        check_mask_file(mask, image, 'mask')
+    check_mask_file('s3://bucket/a.png', image, 'mask')

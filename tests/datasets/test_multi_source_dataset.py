@@ -160,3 +160,26 @@ def test_no_part_and_misspelt_options(cfg):
         MultiSourceDataset()
     with pytest.raises(TypeError, match=r'got verify=False: .*allow_overlap and ver'):
         build(cfg, verify=False)
+
+
+def test_masks_that_do_not_fit(cfg, tiny_images):
+    Image.new('L', (47, 40)).save(tiny_images / 'masks/b.png')
+    match = r'labeled mask .*masks/b\.png is 40x47 .* images/b\.jpg 40x48'
+    with pytest.raises(ValueError, match=match.replace(' images', ' .*images')):
+        build(cfg)
+    assert len(build(cfg, verify_files=False)) == 6
+    Image.new('RGB', (48, 40)).save(tiny_images / 'masks/b.png')
+    with pytest.raises(ValueError, match=r'masks/b\.png is a picture of mode RGB'):
+        build(cfg)
+
+
+def test_repeated_and_blank_lines(cfg, tiny_images):
+    path = tiny_images / 'labeled.txt'
+    path.write_text('a\nb\na\n')
+    match = r"image .*images/a\.jpg is twice in 'labeled': .*allow_overlap"
+    with pytest.raises(ValueError, match=match):
+        build(cfg)
+    assert len(build(cfg, allow_overlap=True)) == 7
+    path.write_text('a\n\nb\n')
+    with pytest.raises(FileNotFoundError, match='the list has a blank line'):
+        build(cfg)

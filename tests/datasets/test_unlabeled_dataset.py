@@ -80,6 +80,10 @@ def test_messages(tiny_images, tmp_path):
     ):
         with pytest.raises(error, match=match):
             UnlabeledDataset(data_root=root, data_prefix=prefix, **kwargs)
+    with pytest.raises(ValueError, match=r'has LoadAnnotations: .*remove it'):
+        UnlabeledDataset(
+            data_root=root, data_prefix=prefix, pipeline=[dict(type='LoadAnnotations')]
+        )
     with pytest.raises(FileNotFoundError, match=r'folder .*nowhere'):
         UnlabeledDataset(data_root=root, data_prefix=dict(img_path='nowhere'))
     with pytest.raises(ValueError, match=r"seg_map_path = 'masks': .*remove it"):

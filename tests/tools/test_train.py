@@ -8,6 +8,7 @@ import torch
 from mmengine.config import Config
 
 from mmsemi.engine.runner import launch
+from mmsemi.registry import MODELS
 
 TOOL = Path(__file__).parents[2] / 'tools/train.py'
 
@@ -86,6 +87,32 @@ def test_resume_from_another_model(run, config, tmp_path):
         run([config, *options])
     with pytest.raises(FileNotFoundError, match=r'gone.pth does not exist'):
         run([config, *options[:-1], str(tmp_path / 'gone.pth')])
+
+
+def test_start_from_a_part(run, config, tmp_path, monkeypatch):
+    """A checkpoint that fits in part is loaded, and the rest is named."""
+    run([config, '--work-dir', str(tmp_path / 'w')])
+    path = tmp_path / 'w/iter_2.pth'
+    saved = torch.load(path, weights_only=False)
+    key = 'student.decode_head.conv_seg.weight'
+    saved['state_dict'][key] = saved['state_dict'][key][:2]
+    torch.save(saved, tmp_path / 'part.pth')
+    model = MODELS.build(Config.fromfile(config).model)
+    said: list[str] = []
+    monkeypatch.setattr(launch, 'print_log', lambda text, **_: said.append(text))
+    launch.check_checkpoint(str(path), model, whole=False)
+    assert not said
+    launch.check_checkpoint(str(tmp_path / 'part.pth'), model, whole=False)
+    assert f'1 of {len(model.state_dict())} tensors do not fit' in said[0]
+    assert f'the first is {key}' in said[0]
+    with pytest.raises(ValueError, match=r'part\.pth is of another model'):
+        launch.check_checkpoint(str(tmp_path / 'part.pth'), model, whole=True)
+
+
+def test_workers_that_shall_stay_but_are_none(run, config, tmp_path):
+    options = ['--cfg-options', 'train_dataloader.persistent_workers=True']
+    with pytest.raises(ValueError, match=r'set train_dataloader\.persistent_workers=F'):
+        run([config, '--work-dir', str(tmp_path / 'w'), *options])
 
 
 def test_work_dir():

@@ -36,6 +36,7 @@ class AtomicCheckpointHook(CheckpointHook):
     def before_train(self, runner: Runner) -> None:
         """Delete what a kill has left, and find the checkpoint resumed from."""
         super().before_train(runner)
+        self._check_save_best(runner)
         self._is_local = isinstance(self.file_backend, LocalBackend)
         if not self._is_local:
             return
@@ -48,6 +49,22 @@ class AtomicCheckpointHook(CheckpointHook):
         path = Path(self.out_dir, self.filename_tmpl.format(step))
         if step > 0 and path.is_file():
             self.last_ckpt = str(path)
+
+    def _check_save_best(self, runner: Runner) -> None:
+        """Refuse a metric of a network that is none, before the first validation."""
+        model = getattr(runner.model, 'module', runner.model)
+        networks = list(getattr(model, 'networks', dict)())
+        if runner.val_loop is None or not networks:
+            return
+        evaluator = getattr(runner.val_loop, 'evaluator', None)
+        known = {metric.prefix for metric in getattr(evaluator, 'metrics', [])}
+        for key in self.save_best or []:
+            prefix = key.split('/')[0]
+            if '/' in key and prefix not in known | set(networks):
+                raise ValueError(
+                    f'save_best={key!r}: {prefix!r} is no network of '
+                    f'{type(model).__name__}, choose from {networks}'
+                )
 
     def _save_checkpoint_with_step(self, runner: Runner, step: int, meta: dict) -> None:
         """Write a checkpoint and point to it, then delete the oldest."""

@@ -8,8 +8,9 @@ from mmengine.dist import broadcast_object_list, get_rank, is_main_process
 from mmengine.hooks import CheckpointHook, Hook
 from mmengine.runner import IterBasedTrainLoop, Runner
 
-from mmsemi.datasets.samplers import MultiSourceSampler, check_batch_size
+from mmsemi.datasets.samplers import MultiSourceSampler
 from mmsemi.datasets.seeding import derive_seed, seed_everything
+from mmsemi.engine.checks import check_training
 from mmsemi.registry import HOOKS
 
 
@@ -31,8 +32,8 @@ class ExactResumeHook(Hook):
     Raises:
         ValueError: Before the first step, if no seed is fixed
             (``randomness=dict(seed=…)``) or it is not that of the checkpoint,
-            if the batch size is not the sampler's mixture, or if checkpoints
-            fall between two optimiser steps.
+            if checkpoints fall between two optimiser steps, or as
+            :func:`mmsemi.engine.checks.check_training` says.
     """
 
     priority = 'VERY_HIGH'
@@ -47,7 +48,7 @@ class ExactResumeHook(Hook):
         self._training = True
         self._check_seed(runner)
         self._check_checkpoints(runner)
-        check_batch_size(runner.train_dataloader)
+        check_training(runner)
         if not isinstance(runner.train_dataloader.sampler, MultiSourceSampler):
             runner.logger.warning(
                 'ExactResumeHook: the samples are not seeded, and a resumed run sees '

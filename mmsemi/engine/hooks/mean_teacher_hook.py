@@ -6,6 +6,7 @@ from mmengine.hooks import Hook
 from mmengine.model import is_model_wrapper
 from mmengine.runner import Runner
 
+from mmsemi.engine.checks import check_training
 from mmsemi.models.utils.ema import BUFFERS, ema_update, warmup_decay
 from mmsemi.registry import HOOKS
 
@@ -32,7 +33,8 @@ class MeanTeacherHook(Hook):
             :func:`mmsemi.models.utils.ema.ema_update`. Defaults to ``'ema'``.
 
     Raises:
-        ValueError: If a value is outside its range.
+        ValueError: If a value is outside its range or contradicts the method's
+            (before the first step).
     """
 
     priority = 'NORMAL'
@@ -59,6 +61,8 @@ class MeanTeacherHook(Hook):
     def before_train(self, runner: Runner) -> None:
         """Copy the student, unless the run is resumed."""
         model = self._model(runner)
+        self._check_method(model)
+        check_training(runner)
         if runner.iter == 0:
             model.teacher.load_state_dict(model.student.state_dict())
 
@@ -81,6 +85,22 @@ class MeanTeacherHook(Hook):
             accumulated = runner.optim_wrapper._accumulative_counts
             decay = warmup_decay((runner.iter - self.start_iter) // accumulated, decay)
         ema_update(model.teacher, model.student, decay, self.buffers)
+
+    def _check_method(self, model: Any) -> None:
+        """Refuse settings that contradict the method's."""
+        warmup = getattr(model, 'warmup_iters', 0)
+        if self.start_iter < warmup:
+            raise ValueError(
+                f'{type(model).__name__} trains on labels alone for '
+                f'warmup_iters={warmup} steps, but its teacher leaves the student '
+                f'after start_iter={self.start_iter}: set '
+                f'MeanTeacherHook.start_iter={warmup} or more'
+            )
+        if getattr(model, 'teacher_passes', 1) == 2 and self.buffers != 'skip':
+            raise ValueError(
+                'with teacher_passes=2 the teacher gathers running statistics of its '
+                f"own, but MeanTeacherHook has buffers={self.buffers!r}: set 'skip'"
+            )
 
     @staticmethod
     def _model(runner: Runner) -> Any:

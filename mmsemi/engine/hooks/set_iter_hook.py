@@ -6,7 +6,7 @@ from mmengine.hooks import Hook
 from mmengine.model import is_model_wrapper
 from mmengine.runner import Runner
 
-from mmsemi.datasets.samplers import check_batch_size
+from mmsemi.engine.checks import check_training
 from mmsemi.registry import HOOKS
 
 
@@ -14,23 +14,23 @@ from mmsemi.registry import HOOKS
 class SetIterHook(Hook):
     """Call ``model.set_iter(i, n)`` before each step.
 
-    ``i`` counts from 0, ``n`` is the length of the training. Before the first
-    step the batch size is compared with the sampler's mixture.
+    ``i`` counts from 0, ``n`` is the length of the training.
 
     Raises:
         TypeError: Before the first step, if the model has no ``set_iter``.
+        ValueError: Before it, as :func:`mmsemi.engine.checks.check_training` says.
     """
 
     priority = 'VERY_HIGH'
 
     def before_train(self, runner: Runner) -> None:
-        """Check the model, and that batches hold the mixture of the sampler."""
+        """Check the model, and what the training must have."""
         if not hasattr(self._model(runner), 'set_iter'):
             raise TypeError(
                 'SetIterHook tells a method of mmsemi the time, but the model is a '
                 f'{type(self._model(runner)).__name__}: remove the hook'
             )
-        check_batch_size(runner.train_dataloader)
+        check_training(runner)
 
     def before_train_iter(
         self, runner: Runner, batch_idx: int, data_batch: object = None

@@ -1,5 +1,6 @@
 """What the command-line tools do before mmengine's Runner takes over."""
 
+import logging
 import os
 from pathlib import Path
 from pickle import UnpicklingError
@@ -8,6 +9,7 @@ import torch
 import torch.distributed as dist
 from mmengine.config import Config, ConfigDict
 from mmengine.fileio import exists
+from mmengine.logging import print_log
 from mmengine.runner import CheckpointLoader
 from torch import Tensor, nn
 
@@ -64,8 +66,10 @@ def adapt_to_machine(cfg: Config) -> None:
     precision is bfloat16.
 
     Raises:
-        ValueError: If a launcher of GPU clusters is asked for without a GPU.
+        ValueError: If a launcher of GPU clusters is asked for without a GPU, or a
+            dataloader without workers shall keep them.
     """
+    _check_workers(cfg)
     distributed = cfg.get('launcher', 'none') != 'none'
     if distributed and cfg.get('model_wrapper_cfg') is None:
         cfg.model_wrapper_cfg = dict(
@@ -90,6 +94,16 @@ def adapt_to_machine(cfg: Config) -> None:
             dist.init_process_group('gloo')
 
 
+def _check_workers(cfg: Config) -> None:
+    for name in ('train_dataloader', 'val_dataloader', 'test_dataloader'):
+        loader = cfg.get(name) or {}
+        if loader.get('persistent_workers') and not loader.get('num_workers'):
+            raise ValueError(
+                f'{name} has num_workers=0 and persistent_workers=True: set '
+                f'{name}.persistent_workers=False, or num_workers to 1 or more'
+            )
+
+
 def _replace_sync_bn(node: object) -> None:
     if isinstance(node, (dict, ConfigDict)):
         if node.get('type') == 'SyncBN':
@@ -110,8 +124,7 @@ def _read_weights(path: str) -> dict[str, Tensor]:
         checkpoint = CheckpointLoader.load_checkpoint(path, map_location='cpu')
     except (RuntimeError, EOFError, UnpicklingError) as error:
         raise ValueError(
-            f'the checkpoint {path} cannot be read, it may be cut off '
-            f'({str(error).splitlines()[0]}): take another one'
+            f'the checkpoint {path} cannot be read, it may be cut off: take another one'
         ) from error
     weights = checkpoint.get('state_dict', checkpoint)
     return {key.removeprefix('module.'): value for key, value in weights.items()}
@@ -141,13 +154,22 @@ def check_checkpoint(path: str, model: nn.Module, whole: bool) -> None:
     wrong = [
         k for k, v in wanted.items() if k not in saved or saved[k].shape != v.shape
     ]
-    allowed = 0 if whole else len(wanted) // 2
-    if len(wrong) > allowed:
-        key = wrong[0]
-        found = tuple(saved[key].shape) if key in saved else 'nothing'
+    if not wrong:
+        return
+    key = wrong[0]
+    found = tuple(saved[key].shape) if key in saved else 'nothing'
+    misfit = (
+        f'{len(wrong)} of {len(wanted)} tensors do not fit, the first is {key} '
+        f'(model {tuple(wanted[key].shape)}, checkpoint {found})'
+    )
+    if len(wrong) > (0 if whole else len(wanted) // 2):
         raise ValueError(
-            f'the checkpoint {path} is of another model: {len(wrong)} of '
-            f'{len(wanted)} tensors do not fit, the first is {key} '
-            f'(model {tuple(wanted[key].shape)}, checkpoint {found}): '
-            'give the config it was trained with'
+            f'the checkpoint {path} is of another model: {misfit}: give the config it '
+            'was trained with'
         )
+    print_log(
+        f'The checkpoint {path} is loaded in part: {misfit}. These keep their initial '
+        'values.',
+        logger='current',
+        level=logging.WARNING,
+    )

@@ -44,6 +44,7 @@ class MeanTeacher(SemiBaseSegmentor):
     """
 
     branches = ('sup', 'unsup_teacher', 'unsup_student')
+    needs_mean_teacher = True
 
     def __init__(
         self,

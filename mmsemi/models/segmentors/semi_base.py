@@ -47,6 +47,9 @@ class SemiBaseSegmentor(BaseModel):
     needs_time = False
     """Whether a step depends on :meth:`set_iter`."""
 
+    needs_mean_teacher = False
+    """Whether :class:`mmsemi.engine.MeanTeacherHook` must move the teacher."""
+
     loss: Callable[..., dict[str, Tensor]]
     student: Any
     teacher: Any
@@ -180,8 +183,9 @@ class SemiBaseSegmentor(BaseModel):
         if missing:
             raise ValueError(
                 f'{type(self).__name__} trains on the branches {list(self.branches)}, '
-                f'but the batch has no {missing}: end the training pipelines with '
-                "MultiBranch and set collate_fn=dict(type='branch_collate')"
+                f'but the batch has no {missing}: draw from parts that have them '
+                '(num_per_source), end their pipelines with MultiBranch and set '
+                "collate_fn=dict(type='branch_collate')"
             )
 
     def upsample(self, scores: Tensor, size: Sequence[int]) -> Tensor:

@@ -21,6 +21,7 @@ from mmsemi.models.segmentors.semi_base import (
     stack_valid,
 )
 from mmsemi.models.utils import contrast, mixing
+from mmsemi.models.utils._common import check_numbers
 from mmsemi.models.utils.distributed import all_gather_rows
 from mmsemi.models.utils.memory_bank import ClassMemoryBank
 from mmsemi.models.utils.pseudo_label import (
@@ -52,8 +53,9 @@ class U2PL(SemiBaseSegmentor):
     Differences: the loss is the paper's and not that of the released code
     (configs/u2pl/README.md lists where that departs from it). Keys are capped
     per class, step and rank; the share of dropped pixels falls per iteration
-    and not per epoch; padding is void and not background; one teacher pass
-    instead of two (``teacher_passes``).
+    and not per epoch; padding is void and not background, and lambda_u is the
+    inverse of the kept share of real pixels; one teacher pass instead of two
+    (``teacher_passes``).
 
     Args:
         unsup_weight: Factor of the reliable cross entropy, beside its
@@ -93,6 +95,7 @@ class U2PL(SemiBaseSegmentor):
 
     branches = ('sup', 'unsup_teacher')
     needs_time = True
+    needs_mean_teacher = True
 
     def __init__(
         self,
@@ -121,11 +124,26 @@ class U2PL(SemiBaseSegmentor):
         super().__init__(segmentor=segmentor, **kwargs)
         classes = self.num_classes
         if not 0 < low_rank < min(classes, high_rank):
+            fit = 1 if min(classes, high_rank) < 4 else 3
+            remedy = 'a larger high_rank' if high_rank < 2 else f'low_rank={fit}'
             raise ValueError(
                 f'low_rank={low_rank} must be at least 1, below high_rank={high_rank} '
                 f'and below the {classes} classes, or no negatives are left: '
-                f'use low_rank={1 if classes < 4 else 3}'
+                f'use {remedy}'
             )
+        check_numbers(
+            at_least_1=dict(
+                num_anchors=num_anchors, num_negatives=num_negatives, max_keys=max_keys
+            ),
+            at_least_0=dict(
+                unsup_weight=unsup_weight,
+                contrast_weight=contrast_weight,
+                warmup_iters=warmup_iters,
+            ),
+            probability=dict(mix_prob=mix_prob, anchor_threshold=anchor_threshold),
+        )
+        if not temperature > 0:
+            raise ValueError(f'temperature={temperature}: give a positive one')
         if mix not in MIXES:
             raise ValueError(f'mix={mix!r}: choose one of {MIXES}')
         if teacher_passes not in (1, 2):

@@ -65,7 +65,8 @@ class ClassMemoryBank(nn.Module):
         """Append keys to the queues of their classes; the oldest make room.
 
         Args:
-            keys: Keys (M, D), in the order of their age, in any float dtype.
+            keys: Keys (M, D), in the order of their age, in any float dtype; values
+                that are not finite count as 0.
             classes: Class of each key (M,), long, in any order.
 
         Raises:
@@ -94,6 +95,8 @@ class ClassMemoryBank(nn.Module):
         newer = pushed.index_select(0, classes) - 1 - place
         newest = start.index_select(0, classes) + place + newer // size * size
         keys = keys.index_select(0, order.index_select(0, newest)).float()
+        # a step that overflows must not poison those after it
+        keys = keys.nan_to_num(0, 0, 0)
         if self.normalize:
             keys = F.normalize(keys, dim=1)
         row = self.offset.index_select(0, classes) + slot

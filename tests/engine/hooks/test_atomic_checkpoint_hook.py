@@ -7,7 +7,7 @@ import torch
 from mmengine.fileio import LocalBackend
 from mmengine.runner import find_latest_checkpoint
 
-from mmsemi.engine import ExactResumeHook
+from mmsemi.engine import AtomicCheckpointHook, ExactResumeHook
 
 # The best is found at step 4; 2 and 6 are no improvement after it, 7 is.
 SCORES = {2: 0.1, 4: 0.5, 6: 0.3, 7: 0.6}
@@ -169,3 +169,24 @@ def test_keeps_all_by_default(train, tmp_path):
         'iter_6.pth',
         'iter_7.pth',
     }
+
+
+def test_best_of_an_unknown_network(toy_runner, toy_validation, monkeypatch):
+    def build(key: str):
+        hook = dict(type='AtomicCheckpointHook', by_epoch=False, save_best=key)
+        runner = toy_runner(
+            default_hooks=dict(checkpoint=hook), **toy_validation(SCORES)
+        )
+        networks = dict(student=runner.model, teacher=runner.model)
+        monkeypatch.setattr(runner.model, 'networks', lambda: networks, raising=False)
+        return runner
+
+    match = r"save_best='techer/mIoU': 'techer' is no network of .*'student', 'teacher'"
+    with pytest.raises(ValueError, match=match):
+        build('techer/mIoU').train()
+    for key in ('teacher/mIoU', 'mIoU'):
+        runner = build(key)
+        runner.val_loop.evaluator.metrics = []
+        for hook in runner.hooks:
+            if isinstance(hook, AtomicCheckpointHook):
+                hook._check_save_best(runner)

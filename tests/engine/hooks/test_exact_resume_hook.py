@@ -129,3 +129,12 @@ def test_batch_size_and_mixture(toy_runner, tiny_dataloader, hook):
     )
     with pytest.raises(ValueError, match=r'batch_size = 3, but .* sums to 4: set'):
         runner.train()
+
+
+def test_branches_that_are_not_collated(toy_runner, tiny_dataloader):
+    del tiny_dataloader['collate_fn']
+    runner = toy_runner(
+        custom_hooks=[dict(type='ExactResumeHook')], train_dataloader=tiny_dataloader
+    )
+    with pytest.raises(ValueError, match=r"set collate_fn=dict\(type='branch_collate'"):
+        runner.train()

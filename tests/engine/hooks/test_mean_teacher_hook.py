@@ -162,3 +162,33 @@ def test_model_without_teacher(toy_runner):
         TypeError, match=r'needs a model with student and teacher.*Plain'
     ):
         runner.train()
+
+
+def test_settings_that_contradict_the_method(toy_runner):
+    def train(**options):
+        runner = toy_runner(custom_hooks=[MeanTeacherHook(**options)])
+        runner.model.warmup_iters, runner.model.teacher_passes = 3, 2
+        runner.train()
+
+    with pytest.raises(ValueError, match=r'warmup_iters=3 .* start_iter=2: set'):
+        train(start_iter=2, buffers='skip')
+    with pytest.raises(ValueError, match=r"buffers='ema': set 'skip'"):
+        train(start_iter=3)
+    train(start_iter=4, buffers='skip')
+
+
+@pytest.mark.parametrize(
+    ('needs', 'missing'),
+    [('needs_time', 'SetIterHook'), ('needs_mean_teacher', 'MeanTeacherHook')],
+)
+@pytest.mark.parametrize('hook', ['SetIterHook', 'MeanTeacherHook', 'ExactResumeHook'])
+def test_each_hook_misses_the_others(hook, needs, missing, toy_runner):
+    runner = toy_runner(custom_hooks=[dict(type=hook)])
+    runner.model.set_iter = lambda *time: None
+    setattr(runner.model, needs, True)
+    if hook == missing:
+        runner.train()
+        return
+    match = rf"ToyMethod .*: add dict\(type='{missing}'\) to custom_hooks"
+    with pytest.raises(ValueError, match=match):
+        runner.train()

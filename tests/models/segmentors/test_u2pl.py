@@ -2,6 +2,7 @@
 
 import copy
 
+import numpy as np
 import pytest
 import torch
 
@@ -100,6 +101,44 @@ def test_mixing_is_drawn_with_its_probability(u2pl, batch, monkeypatch):
     assert model._draw_mask(label) is None
 
 
+def test_cutout(u2pl, batch, monkeypatch):
+    """The hole has no image and no label; all else stays."""
+    model = u2pl(mix='cutout')
+    keep = torch.ones(2, 1, SIZE, SIZE, dtype=torch.bool)
+    keep[0, 0, 4:12, 5:25] = keep[1, 0, 10:28, 2:18] = False
+    monkeypatch.setattr(model, '_draw_mask', lambda label: keep)
+    inputs, samples = batch
+    valid = torch.stack([s.valid.data[0] for s in samples['unsup_teacher']])
+    weak, strong = inputs['unsup_teacher'], inputs['unsup_student']
+    seen, label, *_ = model._ask_teacher(inputs['sup'], weak, strong, valid)
+    model.mix = None
+    monkeypatch.setattr(model, '_draw_mask', lambda label: None)
+    _, whole, *_ = model._ask_teacher(inputs['sup'], weak, strong, valid)
+    for b, y, x in np.ndindex(2, SIZE, SIZE):
+        if keep[b, 0, y, x]:
+            assert torch.equal(seen[b, :, y, x], strong[b, :, y, x])
+            assert label[b, y, x] == whole[b, y, x]
+        else:
+            assert (seen[b, :, y, x] == 0).all() and label[b, y, x] == 255
+
+
+def test_keys_are_capped(u2pl, batch):
+    model = u2pl(max_keys=3)
+    model(*batch, mode='loss')
+    assert model.memory_bank.count.max() == 3
+
+
+def test_initial_weights_of_both_networks(tiny_segmentor):
+    model = MODELS.build(dict(type='U2PL', segmentor=tiny_segmentor))
+    with torch.no_grad():
+        for parameter in model.teacher.parameters():
+            parameter.fill_(7)
+    model.init_weights()
+    teacher = model.teacher.state_dict()
+    for key, value in model.student.state_dict().items():
+        assert torch.equal(value, teacher[key]), key
+
+
 def test_state_dict_round_trip_with_bank(u2pl, batch):
     model = u2pl()
     model(*batch, mode='loss')
@@ -166,6 +205,16 @@ def test_cascade(u2pl, batch, tiny_segmentor):
         (dict(low_rank=5), 'low_rank=5 must be .* below the 5 classes'),
         (dict(low_rank=3, high_rank=3), 'below high_rank=3'),
         (dict(low_rank=0), 'low_rank=0 must be at least 1'),
+        (dict(low_rank=3, high_rank=2), 'below high_rank=2 .* use low_rank=1'),
+        (dict(low_rank=1, high_rank=1), 'use a larger high_rank'),
+        (dict(num_anchors=0), 'num_anchors=0 must be at least 1'),
+        (dict(num_negatives=0), 'num_negatives=0 must be at least 1'),
+        (dict(max_keys=0), 'max_keys=0 must be at least 1'),
+        (dict(temperature=0), 'temperature=0: give a positive'),
+        (dict(unsup_weight=-1), 'unsup_weight=-1 must be at least 0'),
+        (dict(warmup_iters=-1), 'warmup_iters=-1 must be at least 0'),
+        (dict(mix_prob=1.5), r'mix_prob=1.5 must be in .0, 1.'),
+        (dict(anchor_threshold=1.5), r'anchor_threshold=1.5 must be in .0, 1.'),
         (dict(mix='mixup'), "mix='mixup'"),
         (dict(teacher_passes=3), 'teacher_passes=3'),
         (dict(unreliable_percent=120), 'unreliable_percent=120'),

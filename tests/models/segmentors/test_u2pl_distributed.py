@@ -8,6 +8,7 @@ import torch.distributed as dist
 from mmengine.registry import DefaultScope
 
 from mmsemi.engine import SemiDistributedDataParallel
+from mmsemi.models.utils import contrast
 
 
 def work(rank: int, folder: Path, model, batches: list) -> None:
@@ -17,7 +18,18 @@ def work(rank: int, folder: Path, model, batches: list) -> None:
     )
     with DefaultScope.overwrite_default_scope('mmsemi'):
         wrapped = SemiDistributedDataParallel(model, find_unused_parameters=False)
-        contrasted = []
+        contrasted, positives, own = [], [], []
+        info_nce, prototypes = contrast.info_nce, contrast.class_prototypes
+
+        def spy_loss(anchors, positive, *rest):
+            positives.append(positive)
+            return info_nce(anchors, positive, *rest)
+
+        def spy_prototypes(*args):
+            own.append([part.clone() for part in prototypes(*args)])
+            return prototypes(*args)
+
+        contrast.info_nce, contrast.class_prototypes = spy_loss, spy_prototypes
         for step, (inputs, samples) in enumerate(batches[rank]):
             model.set_iter(step, 10)
             losses = wrapped(inputs, samples, mode='loss')
@@ -27,6 +39,8 @@ def work(rank: int, folder: Path, model, batches: list) -> None:
     torch.save(
         dict(
             contrasted=contrasted,
+            positives=positives,
+            own=own,
             bank=model.memory_bank.state_dict(),
             gradients=[p.grad for p in model.student.parameters()],
         ),
@@ -73,3 +87,11 @@ def test_ranks_without_classes(make_method, make_batch, tmp_path):
         assert torch.equal(value, second['bank'][key]), key
     for mine, other in zip(first['gradients'], second['gradients'], strict=True):
         assert mine is not None and torch.equal(mine, other)
+
+    # the positives of step 1 are the means over the anchors of both ranks
+    (sums, counts), (other_sums, other_counts) = first['own'][0], second['own'][0]
+    both = (sums + other_sums) / (counts + other_counts).clamp(min=1)[:, None]
+    for rank in (first, second):
+        present = (rank['own'][0][1] > 0) & (first['bank']['count'] > 0)
+        torch.testing.assert_close(rank['positives'][0], both[present])
+    assert (counts > 0).any() and (other_counts > 0).any()

@@ -179,3 +179,13 @@ def test_errors():
     for sizes, dim in (([], 3), ([2, 0], 3), ([2], 0)):
         with pytest.raises(ValueError, match='a size of at least 1 for each class'):
             ClassMemoryBank(sizes, dim)
+
+
+@pytest.mark.parametrize('bad', [float('inf'), float('-inf'), float('nan')])
+def test_keys_that_are_not_finite(bad):
+    """They count as 0, and those beside them stay."""
+    bank = ClassMemoryBank([4], 3)
+    keys = torch.tensor([[3.0, 0, 4], [bad, 3, 4], [bad, bad, bad]])
+    bank.push(keys, torch.zeros(3, dtype=torch.long))
+    expected = torch.tensor([[0.6, 0, 0.8], [0, 0.6, 0.8], [0, 0, 0]])
+    torch.testing.assert_close(bank.rows(0).float(), expected, atol=1e-3, rtol=0)

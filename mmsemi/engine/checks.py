@@ -1,0 +1,41 @@
+"""What a training must have before its first step."""
+
+from typing import Any
+
+from mmengine.runner import Runner
+
+from mmsemi.datasets.collate import check_collate
+from mmsemi.datasets.samplers import check_batch_size
+
+
+def check_training(runner: Runner) -> None:
+    """Refuse a training whose data or hooks do not fit the method.
+
+    :class:`SetIterHook`, :class:`MeanTeacherHook` and :class:`ExactResumeHook` each
+    ask for it, so that one of them is enough.
+
+    Args:
+        runner: In ``before_train``.
+
+    Raises:
+        ValueError: If the batch size is not the sampler's mixture, branches are not
+            collated, or the method needs a hook that is not there.
+    """
+    if not isinstance(runner, Runner):
+        return  # a stand-in, which has no data and no other hooks
+    check_batch_size(runner.train_dataloader)
+    check_collate(runner.train_dataloader)
+    model: Any = getattr(runner.model, 'module', runner.model)
+    there = {kind.__name__ for hook in runner.hooks for kind in type(hook).__mro__}
+    for needed, hook, why in (
+        (
+            'needs_time',
+            'SetIterHook',
+            'changes with time, but is not told it',
+        ),
+        ('needs_mean_teacher', 'MeanTeacherHook', 'has a teacher, but nobody moves it'),
+    ):
+        if getattr(model, needed, False) and hook not in there:
+            raise ValueError(
+                f'{type(model).__name__} {why}: add dict(type={hook!r}) to custom_hooks'
+            )
