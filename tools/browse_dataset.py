@@ -74,7 +74,10 @@ def restore_colours(images: torch.Tensor, own: torch.nn.Module) -> np.ndarray:
         images = images * own.std + own.mean
     images = images.round().clamp(0, 255).byte().permute(0, 2, 3, 1)
     # mmcv loads BGR
-    return (images if own._channel_conversion else images.flip(-1)).numpy()
+    # the two distributions of mmseg call it differently
+    old = getattr(own, 'channel_conversion', False)
+    is_rgb = getattr(own, '_channel_conversion', old)
+    return (images if is_rgb else images.flip(-1)).numpy()
 
 
 def blend(image: np.ndarray, label: np.ndarray, palette: np.ndarray) -> np.ndarray:

@@ -71,6 +71,8 @@ def paint(cfg: Config, args: argparse.Namespace) -> None:
             "default_hooks=dict(visualization=dict(type='SegVisualizationHook'))"
         )
     hook.draw, hook.show, hook.wait_time = True, args.show, args.wait_time
+    # every image, also where the hook's own default is less
+    hook.interval = 1
     if args.show_dir:
         cfg.visualizer.save_dir = args.show_dir
 

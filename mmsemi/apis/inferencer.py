@@ -22,8 +22,9 @@ class SemiSegInferencer(MMSegInferencer):
         weights: Path of the checkpoint.
         predict_on: Network that predicts, e.g. ``'student'``. By default the one
             that the config names.
-        **kwargs: ``device``, ``classes``, ``palette``, ``dataset_name``,
-            ``show_progress`` of mmseg's inferencer.
+        show_progress: Show a bar while it predicts. Defaults to True.
+        **kwargs: ``device``, ``classes``, ``palette``, ``dataset_name`` of mmseg's
+            inferencer.
 
     Raises:
         FileNotFoundError: If there is no such checkpoint.
@@ -37,9 +38,12 @@ class SemiSegInferencer(MMSegInferencer):
         weights: str | None = None,
         *,
         predict_on: str | None = None,
+        show_progress: bool = True,
         **kwargs: Any,
     ) -> None:
         super().__init__(model, weights, scope='mmsemi', **kwargs)
+        # mmseg's own takes it as an argument in its newer versions only
+        self.show_progress = show_progress
         if weights is not None:
             check_checkpoint(weights, self.model, whole=True)
         if predict_on is None:

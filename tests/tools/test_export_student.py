@@ -39,7 +39,7 @@ for name in names:
     files = name + '.py', name + '.pth'
     model = init_model(*files, device='cpu')
     model.load_state_dict(torch.load(files[1])['state_dict'], strict=True)
-    inferencer = MMSegInferencer(*files, device='cpu', show_progress=False)
+    inferencer = MMSegInferencer(*files, device='cpu')
     found.append(dict(
         scores=inference_model(model, image).seg_logits.data,
         label=torch.from_numpy(inferencer(image)['predictions']),
