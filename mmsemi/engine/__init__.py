@@ -2,6 +2,8 @@ from .hooks import (
     AtomicCheckpointHook,
     ExactResumeHook,
     MeanTeacherHook,
+    PseudoLabelHook,
+    ReliabilityHook,
     SemiVisualizationHook,
     SetIterHook,
 )
@@ -16,6 +18,8 @@ __all__ = [
     'CPUAmpOptimWrapper',
     'ExactResumeHook',
     'MeanTeacherHook',
+    'PseudoLabelHook',
+    'ReliabilityHook',
     'SemiDistributedDataParallel',
     'SemiVisualizationHook',
     'SetIterHook',

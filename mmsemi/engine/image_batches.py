@@ -1,0 +1,154 @@
+"""Batches of whole images of equal size, the same whatever is left to do."""
+
+import os
+import sys
+from collections.abc import Callable, Hashable, Iterator, Sequence
+from contextlib import contextmanager
+from typing import Any, NamedTuple
+
+import torch
+from mmengine.dataset import pseudo_collate
+from mmengine.dist import get_rank
+from mmengine.utils import ProgressBar
+from torch import Tensor, nn
+from torch.utils.data import DataLoader
+
+from mmsemi.datasets import UnlabeledDataset
+from mmsemi.datasets.file_checks import check_image_file, picture_size
+
+
+class ImageBatch(NamedTuple):
+    """Images that go through the network together."""
+
+    indices: list[int]
+    images: Tensor
+    size: tuple[int, int]
+
+
+def image_ids(dataset: UnlabeledDataset) -> list[str]:
+    """Name each image as a list does: its path below the prefix, without suffix.
+
+    Raises:
+        ValueError: An image is there twice, or the images of a folder differ in
+            their suffix (their labels could not be found by mmseg).
+    """
+    root = dataset.data_prefix.get('img_path') or dataset.data_root or ''
+    infos = (dataset.get_data_info(i) for i in range(len(dataset)))
+    paths = [os.path.relpath(info['img_path'], root or None) for info in infos]
+    suffix = dataset.img_suffix
+    if not isinstance(suffix, str):
+        found = sorted({os.path.splitext(path)[1] for path in paths})
+        if len(found) > 1:
+            raise ValueError(
+                f'the images of {root} end with {", ".join(found)}, but mmseg finds '
+                'labels by one img_suffix: convert the images, or give img_suffix'
+            )
+        suffix = found[0]
+    ids = [path[: len(path) - len(suffix)].replace(os.sep, '/') for path in paths]
+    seen: set[str] = set()
+    for name in ids:
+        if name in seen:
+            raise ValueError(
+                f'{dataset.ann_file or root} names the image {name!r} twice: remove '
+                'one of the lines'
+            )
+        seen.add(name)
+    return ids
+
+
+def plan_batches(dataset: UnlabeledDataset, batch_size: int) -> list[list[int]]:
+    """Group the images of equal size, in the order of the list.
+
+    The whole list is grouped, whatever is labelled already: what a network
+    computes for an image may depend, in the last bits, on its batch.
+
+    Args:
+        dataset: N images on the local disk; only their headers are read.
+        batch_size: Largest number of images in a batch.
+
+    Returns:
+        The indices 0 … N - 1, each in one batch; batches are ordered by their first.
+
+    Raises:
+        FileNotFoundError: An image does not exist.
+        ValueError: An image is truncated, or no picture.
+    """
+    begun: dict[Hashable, list[int]] = {}
+    batches: list[list[int]] = []
+    for i in range(len(dataset)):
+        key = _size_key(dataset.get_data_info(i)['img_path'])
+        if key not in begun:
+            begun[key] = []
+            batches.append(begun[key])
+        begun[key].append(i)
+        if len(begun[key]) == batch_size:
+            del begun[key]
+    return batches
+
+
+def _size_key(path: str) -> Hashable:
+    """Return what images must share to be of one size when they are loaded."""
+    check_image_file(path, 'image to label')
+    return path if '://' in path else picture_size(path)
+
+
+def load_batches(
+    dataset: UnlabeledDataset,
+    batches: Sequence[list[int]],
+    preprocessor: nn.Module,
+    num_workers: int,
+) -> Iterator[ImageBatch]:
+    """Load and normalise batches, one after the other.
+
+    Args:
+        dataset: Its pipeline loads, may resize, and ends with ``PackSegInputs``.
+        batches: Indices of images that are of one size.
+        preprocessor: The model's ``SegDataPreProcessor`` (or the one of a method).
+        num_workers: Processes that load; 0 loads in this one.
+
+    Yields:
+        The indices, the images (B, 3, H, W) on the preprocessor's device, without
+        padding, and the height and width that their files have.
+
+    Raises:
+        ValueError: The pipeline does not end with ``PackSegInputs``.
+    """
+    loader: DataLoader = DataLoader(
+        dataset,
+        batch_sampler=batches,
+        collate_fn=pseudo_collate,
+        num_workers=num_workers,
+        # of its own, or each start would draw from torch's global one
+        generator=torch.Generator(),
+    )
+    for indices, batch in zip(batches, loader, strict=True):
+        if 'inputs' not in batch or isinstance(batch['inputs'], dict):
+            raise ValueError(
+                'the pipeline of the images to label must end with PackSegInputs or '
+                f'PackSemiInputs, but it gives {sorted(batch)}'
+            )
+        height, width = batch['inputs'][0].shape[-2:]
+        size = batch['data_samples'][0].metainfo['ori_shape']
+        images = preprocessor(batch, False)['inputs']
+        # each view of an image is padded by itself
+        yield ImageBatch(indices, images[..., :height, :width], tuple(size[:2]))
+
+
+@contextmanager
+def progress(number: int) -> Iterator[Callable[[int], None]]:
+    """Show a bar on rank 0; yield a function that moves it by some images."""
+    if get_rank() or not number:
+        yield lambda done: None
+        return
+    bar = ProgressBar(number, file=sys.stdout)
+    try:
+        yield bar.update
+    finally:
+        print(flush=True)
+
+
+def size_divisor(preprocessor: Any) -> int:
+    """Return the number that a preprocessor's test sizes are a multiple of."""
+    inner = getattr(preprocessor, 'data_preprocessor', preprocessor)
+    test_cfg = getattr(inner, 'test_cfg', None) or {}
+    return test_cfg.get('size_divisor') or 1
