@@ -25,12 +25,14 @@ model = dict(
     rep_channels=64,
     bank_size=5000,
     bank_size_first=5000,
-    # CutMix halves the few objects of a crop this small, and with them their shape
-    mix=None,
-    warmup_iters=250,
+    # a teacher that saw 24 images is often wrong: learn from its surest pixels only,
+    # and never from an image that it has just labelled as it is
+    unreliable_percent=40,
+    mix_prob=1.0,
+    warmup_iters=400,
 )
 custom_hooks = [
     dict(type='ExactResumeHook'),
     dict(type='SetIterHook'),
-    dict(type='MeanTeacherHook', start_iter=250),
+    dict(type='MeanTeacherHook', start_iter=400),
 ]
