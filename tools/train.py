@@ -1,32 +1,36 @@
-"""Train a model: ``python tools/train.py CONFIG``."""
+"""Train a model, or the stages of a recipe: ``python tools/train.py CONFIG``."""
 
 import argparse
 import os
+import shlex
+import sys
 
 from mmengine.config import Config, DictAction
-from mmengine.runner import Runner, find_latest_checkpoint
 
 import mmsemi  # noqa: F401
 from mmsemi.engine.runner.launch import (
     adapt_to_machine,
-    check_checkpoint,
+    choose_checkpoint,
     enable_amp,
     load_config,
     set_work_dir,
+    train,
 )
+from mmsemi.engine.runner.recipe import read_recipe
+from mmsemi.engine.runner.stage_runner import plan, run_stages
 
 
 def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
     """Read the command line."""
     parser = argparse.ArgumentParser(description='Train a segmentor')
-    parser.add_argument('config', help='path of the config')
+    parser.add_argument('config', help='path of the config or of the recipe')
     parser.add_argument('--work-dir', help='folder of logs and checkpoints')
     parser.add_argument(
         '--resume',
         nargs='?',
         const='auto',
         help='continue from this checkpoint; without a path, from the last one of '
-        'the work dir',
+        'the work dir; a recipe takes no path and continues with the stage not done',
     )
     parser.add_argument(
         '--amp',
@@ -37,7 +41,11 @@ def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
         '--cfg-options',
         nargs='+',
         action=DictAction,
-        help='overrides of the config, key.path=value',
+        help='overrides of the config, key.path=value; of a recipe, those of every '
+        "stage's config, and stages.<name>.key.path=value of one",
+    )
+    parser.add_argument(
+        '--dry-run', action='store_true', help="print a recipe's plan, train nothing"
     )
     parser.add_argument(
         '--launcher', choices=['none', 'pytorch', 'slurm', 'mpi'], default='none'
@@ -48,32 +56,55 @@ def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
     return args
 
 
-def choose_checkpoint(cfg: Config, resume: str) -> None:
-    """Say in the config what to continue from.
+def train_recipe(cfg: Config, args: argparse.Namespace, words: list[str]) -> None:
+    """Train the stages of a recipe, or print what would be done."""
+    if args.resume not in (None, 'auto'):
+        raise ValueError(
+            f'--resume {args.resume}: {args.config} is a recipe, whose stages go on '
+            'from their own last checkpoints: give --resume without a path'
+        )
+    set_work_dir(cfg, args.config, args.work_dir)
+    stages = read_recipe(cfg, cfg.work_dir, args.cfg_options, args.amp)
+    if args.dry_run:
+        if os.environ.get('RANK', '0') == '0':
+            print(plan(stages))
+        return
+    again = command_to_go_on(words, args)
+    resume = args.resume is not None
+    run_stages(stages, resume=resume, launcher=args.launcher, again=again)
 
-    Without a checkpoint in the work dir, since the run was cut before its first, the
-    run starts as it did then, from the config's ``load_from`` if it has one.
+
+def command_to_go_on(words: list[str], args: argparse.Namespace) -> str:
+    """Return the command line that resumes this one.
 
     Args:
-        cfg: The config, changed in place.
-        resume: A checkpoint, or ``'auto'`` for the last one of the work dir.
+        words: The arguments of this command.
+        args: The same, read.
     """
-    path: str | None = resume
-    if resume == 'auto':
-        path = find_latest_checkpoint(cfg.work_dir)
-        # the folder may have been moved since the path was noted in it
-        here = os.path.join(cfg.work_dir, os.path.basename(path or ''))
-        if os.path.isfile(here):
-            path = here
-    cfg.resume = bool(path)
-    if path:
-        cfg.load_from = path
+    here = os.path.relpath(os.path.dirname(os.path.abspath(__file__)))
+    start = ['python', f'{here}/train.py']
+    if args.launcher == 'pytorch':
+        processes = os.environ.get('LOCAL_WORLD_SIZE', '1')
+        start = [f'{here}/dist_train.sh', args.config, processes]
+        words = [w for w in words if w not in (args.config, '--launcher', 'pytorch')]
+    if args.resume is None:
+        words = [*words, '--resume']
+    return shlex.join([*start, *words])
 
 
 def main(argv: list[str] | None = None) -> None:
-    """Build the runner from the config and train."""
+    """Train with the config, or with each of its stages."""
     args = parse_args(argv)
-    cfg = load_config(args.config, args.cfg_options)
+    cfg = load_config(args.config)
+    if 'stages' in cfg:
+        train_recipe(cfg, args, sys.argv[1:] if argv is None else argv)
+        return
+    if args.dry_run:
+        raise ValueError(
+            f'--dry-run prints the stages of a recipe, and {args.config} has none: '
+            'leave it out'
+        )
+    cfg.merge_from_dict(args.cfg_options or {})
     cfg.launcher = args.launcher
     set_work_dir(cfg, args.config, args.work_dir)
     if args.amp:
@@ -81,11 +112,7 @@ def main(argv: list[str] | None = None) -> None:
     adapt_to_machine(cfg)
     if args.resume:
         choose_checkpoint(cfg, args.resume)
-    runner = Runner.from_cfg(cfg)
-    if cfg.get('load_from'):
-        model = getattr(runner.model, 'module', runner.model)
-        check_checkpoint(cfg.load_from, model, whole=bool(cfg.get('resume')))
-    runner.train()
+    train(cfg)
 
 
 if __name__ == '__main__':

@@ -1,5 +1,6 @@
 """``tools/train.py`` from the command line to the weights, and what it adapts."""
 
+import gc
 import runpy
 from pathlib import Path
 
@@ -8,6 +9,7 @@ import torch
 from mmengine.config import Config
 
 from mmsemi.engine.runner import launch
+from mmsemi.models import MeanTeacher
 from mmsemi.registry import MODELS
 
 TOOL = Path(__file__).parents[2] / 'tools/train.py'
@@ -113,6 +115,68 @@ def test_workers_that_shall_stay_but_are_none(run, config, tmp_path):
     options = ['--cfg-options', 'train_dataloader.persistent_workers=True']
     with pytest.raises(ValueError, match=r'set train_dataloader\.persistent_workers=F'):
         run([config, '--work-dir', str(tmp_path / 'w'), *options])
+
+
+@pytest.fixture
+def recipe(config, tmp_path) -> str:
+    """Write a recipe of two stages; the second starts from the first."""
+    path = tmp_path / 'recipe.py'
+    path.write_text(
+        "stages = [dict(name='one', config='tiny.py'), dict(name='two', "
+        "config='tiny.py', cfg_options={'load_from': '{one.last}'})]"
+    )
+    return str(path)
+
+
+def test_recipe(run, recipe, tmp_path, capsys):
+    """Train, refuse to train again, and find that all is done."""
+    work = tmp_path / 'w'
+    words = [recipe, '--work-dir', str(work)]
+    run([*words, '--dry-run'])
+    plan = capsys.readouterr().out
+    assert '1. one: to do\n' in plan and 'tiny.py, 2 iterations\n' in plan
+    assert 'reads one: load_from={one.last}' in plan
+    assert not work.exists()
+    options = ['--amp', '--cfg-options', 'train_cfg.max_iters=1']
+    run([*words, *options])
+    # a stage does not hold the memory that the next one needs
+    assert not any(isinstance(thing, MeanTeacher) for thing in gc.get_objects())
+    first, second = (weights(work / name, 1) for name in ('one', 'two'))
+    key = 'student.decode_head.conv_seg.weight'
+    assert not torch.equal(first[key], second[key])
+    with pytest.raises(FileExistsError, match=r'one \(done \(1 iter.*add --resume'):
+        run([*words, *options])
+    with pytest.raises(ValueError, match=r"'one' was done with another config: optim"):
+        run([*words, '--resume'])
+    run([*words, '--resume', *options, '--dry-run'])
+    assert '2. two: done (1 iterations)' in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ('words', 'environment', 'command'),
+    [
+        (['r.py', '--amp'], {}, 'python tools/train.py r.py --amp --resume'),
+        (['r.py', '--resume'], {}, 'python tools/train.py r.py --resume'),
+        (
+            ['r.py', '--launcher', 'pytorch', '--work-dir', 'a b'],
+            {'LOCAL_WORLD_SIZE': '4'},
+            "tools/dist_train.sh r.py 4 --work-dir 'a b' --resume",
+        ),
+    ],
+)
+def test_command_to_go_on(words, environment, command, monkeypatch):
+    for name, value in environment.items():
+        monkeypatch.setenv(name, value)
+    monkeypatch.chdir(TOOL.parents[1])
+    tool = runpy.run_path(str(TOOL))
+    assert tool['command_to_go_on'](words, tool['parse_args'](words)) == command
+
+
+def test_options_for_recipes_only(run, recipe, config, tmp_path):
+    with pytest.raises(ValueError, match=r'tiny.py has none: leave it out'):
+        run([config, '--dry-run'])
+    with pytest.raises(ValueError, match=r'give --resume without a path'):
+        run([recipe, '--resume', str(tmp_path / 'iter_1.pth')])
 
 
 def test_work_dir():

@@ -8,9 +8,11 @@ from pickle import UnpicklingError
 import torch
 import torch.distributed as dist
 from mmengine.config import Config, ConfigDict
+from mmengine.dist import init_dist, is_distributed
 from mmengine.fileio import exists
 from mmengine.logging import print_log
-from mmengine.runner import CheckpointLoader
+from mmengine.runner import CheckpointLoader, Runner, find_latest_checkpoint
+from mmengine.utils.dl_utils import set_multi_processing
 from torch import Tensor, nn
 
 
@@ -94,6 +96,19 @@ def adapt_to_machine(cfg: Config) -> None:
             dist.init_process_group('gloo')
 
 
+def join_processes(cfg: Config) -> None:
+    """Let the processes of a launcher talk before there is a Runner, which would do it.
+
+    Without a GPU :func:`adapt_to_machine` has done it.
+    """
+    if cfg.get('launcher', 'none') == 'none' or is_distributed():
+        return
+    env = cfg.get('env_cfg') or {}
+    # in the Runner's order: init_dist would choose another way to start workers
+    set_multi_processing(**env.get('mp_cfg', {}), distributed=True)
+    init_dist(cfg.launcher, **env.get('dist_cfg', {}))
+
+
 def _check_workers(cfg: Config) -> None:
     for name in ('train_dataloader', 'val_dataloader', 'test_dataloader'):
         loader = cfg.get(name) or {}
@@ -136,7 +151,7 @@ def check_checkpoint(path: str, model: nn.Module, whole: bool) -> None:
     Args:
         path: The checkpoint.
         model: The model that is to load it, a method or a plain segmentor; a
-            method also takes the checkpoint of its plain segmentor.
+            method also takes the checkpoint of one of its networks.
         whole: Every parameter must be there, as for a resume or a test.
             Otherwise half of them must, as for a start from other weights.
 
@@ -145,31 +160,90 @@ def check_checkpoint(path: str, model: nn.Module, whole: bool) -> None:
         ValueError: If the checkpoint does not fit, or is not whole.
     """
     saved = _read_weights(path)
-    wanted = model.state_dict()
-    student = getattr(model, 'student', None)
-    if student is not None and not any(key.startswith('student.') for key in saved):
-        wanted = student.state_dict()
+    states = [model.state_dict()]
+    networks: dict[str, nn.Module] = getattr(model, 'networks', dict)()
+    prefixes = tuple(f'{name}.' for name in networks)
+    if networks and not any(key.startswith(prefixes) for key in saved):
+        states = [network.state_dict() for network in networks.values()]
+    misfits = sorted(_misfit(state, saved) for state in states)
+    # a start needs one network that fits, and says what the others lack
+    wrong, total, _ = misfits[-1 if whole else 0]
+    text = misfits[-1][2]
+    if wrong > (0 if whole else total // 2):
+        raise ValueError(
+            f'the checkpoint {path} is of another model: {text}: give the config it '
+            'was trained with'
+        )
+    if text:
+        print_log(
+            f'The checkpoint {path} is loaded in part: {text}. These keep their '
+            'initial values.',
+            logger='current',
+            level=logging.WARNING,
+        )
+
+
+def _misfit(
+    wanted: dict[str, Tensor], saved: dict[str, Tensor]
+) -> tuple[int, int, str]:
+    """Return how many of the wanted tensors do not fit, of how many, and which."""
     # a memory bank has as many rows as were filled
     wanted = {k: v for k, v in wanted.items() if 'memory_bank.data' not in k}
     wrong = [
         k for k, v in wanted.items() if k not in saved or saved[k].shape != v.shape
     ]
     if not wrong:
-        return
+        return 0, len(wanted), ''
     key = wrong[0]
     found = tuple(saved[key].shape) if key in saved else 'nothing'
-    misfit = (
+    return (
+        len(wrong),
+        len(wanted),
         f'{len(wrong)} of {len(wanted)} tensors do not fit, the first is {key} '
-        f'(model {tuple(wanted[key].shape)}, checkpoint {found})'
+        f'(model {tuple(wanted[key].shape)}, checkpoint {found})',
     )
-    if len(wrong) > (0 if whole else len(wanted) // 2):
-        raise ValueError(
-            f'the checkpoint {path} is of another model: {misfit}: give the config it '
-            'was trained with'
-        )
-    print_log(
-        f'The checkpoint {path} is loaded in part: {misfit}. These keep their initial '
-        'values.',
-        logger='current',
-        level=logging.WARNING,
-    )
+
+
+def last_checkpoint(folder: str) -> str | None:
+    """Return the last checkpoint of a training, or None before its first.
+
+    Args:
+        folder: The training's work dir; it may have been moved since.
+    """
+    path = find_latest_checkpoint(folder)
+    here = os.path.join(folder, os.path.basename(path or ''))
+    return here if os.path.isfile(here) else path
+
+
+def choose_checkpoint(cfg: Config, resume: str) -> None:
+    """Say in the config what to continue from.
+
+    Without a checkpoint in the work dir, since the run was cut before its first, the
+    run starts as it did then, from the config's ``load_from`` if it has one.
+
+    Args:
+        cfg: The config, changed in place.
+        resume: A checkpoint, or ``'auto'`` for the last one of the work dir.
+    """
+    path = last_checkpoint(cfg.work_dir) if resume == 'auto' else resume
+    cfg.resume = bool(path)
+    if path:
+        cfg.load_from = path
+
+
+def train(cfg: Config) -> int:
+    """Train with a config that :func:`adapt_to_machine` has seen.
+
+    Returns:
+        The iteration it ended with.
+
+    Raises:
+        FileNotFoundError: If there is no such checkpoint as ``load_from``.
+        ValueError: If the checkpoint is of another model.
+    """
+    runner = Runner.from_cfg(cfg)
+    if cfg.get('load_from'):
+        model = getattr(runner.model, 'module', runner.model)
+        check_checkpoint(cfg.load_from, model, whole=bool(cfg.get('resume')))
+    runner.train()
+    return runner.iter

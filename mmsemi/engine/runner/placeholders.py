@@ -1,0 +1,106 @@
+"""Placeholders in a recipe: what a stage reads from those before it."""
+
+import copy
+import re
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+PLACEHOLDER = re.compile(
+    r'(?P<token>\{(?P<name>[A-Za-z0-9_-]+)(?:\.(?P<what>[^{}]*))?\})'
+    r'(?:/(?P<folder>[^/]*))?'
+)
+
+
+@dataclass(frozen=True)
+class Reference:
+    """What a value of a stage's options reads from a stage.
+
+    Attributes:
+        key: Path of the value in the config.
+        value: The value as it is written.
+        token: The placeholder in it.
+        stage: Name of the stage that it reads.
+        what: ``'last'`` or ``'best'`` for a checkpoint, ``''`` for the folder.
+    """
+
+    key: str
+    value: str
+    token: str
+    stage: str
+    what: str
+
+
+def find_references(
+    options: Mapping, name: str, names: list[str], where: str
+) -> list[Reference]:
+    """Find what a stage's options read; refuse what they cannot.
+
+    Args:
+        options: The options, keys are paths in the config.
+        name: The stage's name.
+        names: Names of all stages, in order.
+        where: How messages call the stage.
+
+    Raises:
+        ValueError: If a placeholder is wrong or no earlier stage's.
+    """
+    earlier = names[: names.index(name)]
+    found = []
+    for key, value in _strings(options):
+        for match in PLACEHOLDER.finditer(value):
+            source, what, problem = _read(match, name, names)
+            if problem:
+                raise ValueError(
+                    f'{where}: {key}={value!r}: {match["token"]} {problem}; choose '
+                    f'from the stages before it: {earlier}'
+                )
+            if source:
+                found.append(Reference(key, value, match['token'], source, what))
+    return found
+
+
+def _read(match: re.Match, name: str, names: list[str]) -> tuple[str, str, str]:
+    """Return the stage that a placeholder reads, what of it, and what is wrong."""
+    source, what, readable = match['name'], match['what'], names[: names.index(name)]
+    if (source, what) == ('work_dir', None):
+        # its own folder too: one hook may read what another has written
+        source, what, readable = match['folder'] or '', '', [*readable, name]
+        if not source:
+            return '', '', ''
+    elif what not in ('last', 'best'):
+        return '', '', 'is none of {work_dir}, {<stage>.last} and {<stage>.best}'
+    if source in readable:
+        return source, what, ''
+    why = 'not done by then' if source in names else 'no stage of this recipe'
+    return '', '', f'reads {source!r}, which is {why}'
+
+
+def _strings(value: Any, key: str = '') -> Iterator[tuple[str, str]]:
+    """Yield (key path, string) of nested containers."""
+    if isinstance(value, str):
+        yield key, value
+    elif isinstance(value, Mapping):
+        for k, v in value.items():
+            yield from _strings(v, f'{key}.{k}' if key else str(k))
+    elif isinstance(value, (list, tuple)):
+        for i, v in enumerate(value):
+            yield from _strings(v, f'{key}.{i}' if key else str(i))
+
+
+def fill(value: Any, paths: Mapping[str, str]) -> Any:
+    """Return a copy of nested containers with paths for the placeholders.
+
+    Args:
+        value: The containers.
+        paths: Placeholder -> path; others stay.
+    """
+    if isinstance(value, str):
+        for token, path in paths.items():
+            value = value.replace(token, path)
+        return value
+    if isinstance(value, Mapping):
+        return {k: fill(v, paths) for k, v in value.items()}
+    if isinstance(value, (list, tuple)):
+        return type(value)(fill(v, paths) for v in value)
+    return copy.deepcopy(value)

@@ -1,0 +1,192 @@
+"""How far each stage of a recipe is, as its folder tells."""
+
+import hashlib
+import json
+import os
+import reprlib
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from mmengine.config import Config
+
+from mmsemi.datasets.atomic import replacing
+
+from .launch import last_checkpoint
+from .recipe import Stage, checkpoint_hooks
+
+NOT_HASHED = ('work_dir', 'launcher')
+"""Settings that may change between a run and its resume."""
+
+
+@dataclass(frozen=True)
+class State:
+    """How far a stage is.
+
+    Attributes:
+        done: Its training and what its hooks do after it are done.
+        iteration: The last one, of a stage that is done.
+        checkpoint: The last one, of a stage that is not.
+        changed: Of a stage that is done: how its config has changed since.
+    """
+
+    done: bool = False
+    iteration: int = 0
+    checkpoint: str | None = None
+    changed: str = ''
+
+    @property
+    def touched(self) -> bool:
+        """Whether there is something to go on from, or to lose."""
+        return self.done or self.checkpoint is not None
+
+    def __str__(self) -> str:
+        if self.changed:
+            return f'done with another config: {self.changed}'
+        if self.done:
+            return f'done ({self.iteration} iterations)'
+        if self.checkpoint is None:
+            return 'to do'
+        step = Path(self.checkpoint).stem.replace('iter_', 'iteration ')
+        return f'cut at {step.replace("epoch_", "epoch ")}'
+
+
+def read_state(stage: Stage) -> State:
+    """Read a stage's state from its folder.
+
+    Raises:
+        ValueError: If ``done.json`` cannot be read.
+    """
+    path = stage.folder / 'done.json'
+    if not path.is_file():
+        started = (stage.folder / 'last_checkpoint').is_file()
+        return State(checkpoint=last_checkpoint(str(stage.folder)) if started else None)
+    try:
+        note = json.loads(path.read_text('utf-8'))
+        iteration, old, digest = note['iteration'], note['config'], note['sha256']
+    except (ValueError, KeyError, TypeError) as error:
+        raise ValueError(
+            f'{path} cannot be read ({error}): delete {stage.folder} to train this '
+            'stage again'
+        ) from error
+    config, now = fingerprint(stage.config())
+    changed = '' if digest == now else first_difference(old, config) or 'its hash'
+    return State(done=True, iteration=iteration, changed=changed)
+
+
+def write_done(stage: Stage, iteration: int) -> None:
+    """Note that a stage is done, in one piece."""
+    config, digest = fingerprint(stage.config())
+    note = dict(sha256=digest, iteration=iteration, config=config)
+    with replacing(stage.folder / 'done.json') as aside:
+        with open(aside, 'w', encoding='utf-8') as file:
+            json.dump(note, file, indent=1)
+            file.flush()
+            os.fsync(file.fileno())
+
+
+def fingerprint(cfg: Config) -> tuple[dict, str]:
+    """Return a config as JSON has it, and its SHA-256."""
+    values = {k: v for k, v in cfg.to_dict().items() if k not in NOT_HASHED}
+    text = json.dumps(values, sort_keys=True, default=_name)
+    return json.loads(text), hashlib.sha256(text.encode()).hexdigest()
+
+
+def _name(value: Any) -> str:
+    """Name a class or function; its repr may hold an address."""
+    module, name = (getattr(value, a, '') for a in ('__module__', '__qualname__'))
+    return f'{module}.{name}' if name else repr(value)
+
+
+def first_difference(old: Any, new: Any, key: str = '') -> str:
+    """Return the first key whose value differs, with both values, or ''."""
+    pairs: list[tuple[Any, Any, Any]] = []
+    if isinstance(old, dict) and isinstance(new, dict):
+        keys = sorted(old.keys() | new.keys())
+        pairs = [(k, old.get(k, 'absent'), new.get(k, 'absent')) for k in keys]
+    elif isinstance(old, list) and isinstance(new, list) and len(old) == len(new):
+        pairs = [(i, old[i], new[i]) for i in range(len(old))]
+    elif old != new:
+        return f'{key} was {reprlib.repr(old)}, is {reprlib.repr(new)}'
+    for k, a, b in pairs:
+        found = first_difference(a, b, f'{key}.{k}' if key else str(k))
+        if found:
+            return found
+    return ''
+
+
+def check_states(stages: list[Stage], resume: bool) -> list[State]:
+    """Read the states and refuse what cannot be gone on from.
+
+    Args:
+        stages: All of a recipe.
+        resume: Go on with what is there; otherwise nothing may be there.
+
+    Raises:
+        FileExistsError: Without ``resume``, there is a stage's work.
+        FileNotFoundError: If a checkpoint is gone that is still to be read.
+        ValueError: If a stage was done with another config, or from the work of a
+            stage that is gone.
+    """
+    states = [read_state(stage) for stage in stages]
+    work = [f'{s.name} ({x})' for s, x in zip(stages, states, strict=True) if x.touched]
+    if work and not resume:
+        raise FileExistsError(
+            f'{stages[0].folder.parent} holds {", ".join(work)}: add --resume to go '
+            'on, or choose another --work-dir'
+        )
+    by_name = {s.name: x for s, x in zip(stages, states, strict=True)}
+    for stage, state in zip(stages, states, strict=True):
+        if state.changed:
+            raise ValueError(
+                f'stage {stage.name!r} was done with another config: {state.changed}; '
+                f'take the old config, or delete {stage.folder} to train it again'
+            )
+        for source in stage.sources:
+            if state.touched and not by_name[source].done:
+                raise ValueError(
+                    f'stage {stage.name!r} is {state}, but {source!r}, which it reads, '
+                    f'is not done any more: delete {stage.folder} as well'
+                )
+        if not state.done:
+            read = [s for s in stages if s.name in stage.sources]
+            read_paths(stage, [s for s in read if by_name[s.name].done])
+    return states
+
+
+def read_paths(stage: Stage, stages: list[Stage]) -> dict[str, str]:
+    """Find the paths for a stage's placeholders, as far as given stages have them.
+
+    Args:
+        stage: The stage that reads.
+        stages: The stages that are done.
+
+    Raises:
+        FileNotFoundError: If a checkpoint is not there.
+    """
+    paths = {'{work_dir}': str(stage.folder.parent)}
+    done = {s.name: s for s in stages}
+    for reads in stage.reads:
+        if reads.what and reads.stage in done:
+            paths[reads.token] = _checkpoint(done[reads.stage], reads.what)
+    return paths
+
+
+def _checkpoint(stage: Stage, what: str) -> str:
+    path = last_checkpoint(str(stage.folder))
+    if what == 'best':
+        folders = [stage.folder]
+        for hook in checkpoint_hooks(stage.config()):
+            if hook.get('out_dir'):
+                # mmengine adds the work dir's name
+                folders.append(Path(hook['out_dir'], stage.name))
+        found = [p for folder in folders for p in folder.glob('best_*.pth')]
+        # a kill may have left the former best
+        found.sort(key=lambda p: p.stat().st_mtime)
+        path = str(found[-1]) if found else None
+    if path is None or not os.path.isfile(path):
+        raise FileNotFoundError(
+            f'stage {stage.name!r} is done, but its {what} checkpoint is not in '
+            f'{stage.folder}: put it back, or delete the folder to train it again'
+        )
+    return path

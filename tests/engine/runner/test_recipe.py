@@ -1,0 +1,148 @@
+"""What a recipe means, and what is refused before the first stage."""
+
+import re
+from pathlib import Path
+
+import pytest
+
+
+def one(**changes) -> list[dict]:
+    return [dict(name='a', config='toy.py') | changes]
+
+
+def two(value: str, **changes) -> list[dict]:
+    """Return a recipe whose second stage reads something."""
+    options = {'load_from': value}
+    return [*one(), dict(name='b', config='toy.py', cfg_options=options) | changes]
+
+
+def test_stages(read, tmp_path):
+    first, second, third = read()
+    assert [s.folder for s in (first, second, third)] == [
+        tmp_path / 'work' / name for name in ('first', 'second', 'third')
+    ]
+    assert (first.sources, second.sources, third.sources) == ([], ['first'], ['first'])
+    assert [(r.key, r.stage, r.what) for r in second.reads] == [
+        ('load_from', 'first', 'last'),
+        ('train_dataloader.dataset.ann_file', 'first', ''),
+    ]
+    assert [(r.key, r.what) for r in third.reads] == [
+        ('train_dataloader.labels.0', 'best')
+    ]
+
+
+def test_filled_config(read):
+    """Only the placeholders are replaced; what is not said stays as in the file."""
+    _, second, third = read()
+    paths = {'{work_dir}': '/w', '{first.last}': '/w/l.pth', '{first.best}': '/w/b.pth'}
+    cfg = second.config(paths)
+    assert cfg.load_from == '/w/l.pth'
+    assert cfg.train_dataloader.dataset.ann_file == '/w/first/lists/reliable.txt'
+    assert cfg.model.channels == 8
+    loader = third.config(paths).train_dataloader
+    assert loader.labels == ['/w/b.pth', 'x{}.pth']
+    assert loader.dataset.ann_file == 'all.txt'
+    assert second.config().load_from == '{first.last}'
+
+
+def test_options_of_all_and_of_one(read):
+    options = {
+        'model.channels': 16,
+        'stages.second.model.channels': 32,
+        'stages.third.load_from': '{second.last}',
+    }
+    stages = read(options=options, amp=True)
+    assert [s.config().model.channels for s in stages] == [16, 32, 16]
+    assert stages[2].sources == ['first', 'second']
+    assert {s.config().optim_wrapper.type for s in stages} == {'AmpOptimWrapper'}
+
+
+def test_config_from_the_current_folder(read, toy_config, monkeypatch, tmp_path):
+    (tmp_path / 'here').mkdir()
+    (tmp_path / 'here/other.py').write_text(toy_config.read_text())
+    monkeypatch.chdir(tmp_path)
+    (stage,) = read(one(config='here/other.py'))
+    assert Path(stage.base.filename).resolve() == tmp_path / 'here/other.py'
+
+
+def test_own_folder_and_no_folder(read):
+    """A hook may read what another hook of the same stage has written."""
+    first, second = read(two('{work_dir}/b/reliable.txt'))
+    assert second.reads[0].stage == 'b' and second.sources == []
+    assert read(two('{work_dir}'))[1].reads == first.reads == []
+
+
+@pytest.mark.parametrize(
+    ('stages', 'message'),
+    [
+        ([], 'stages must be a list of one or more stages'),
+        (['a'], "stage 1 is 'a': write dict(name=…, config=…)"),
+        ([dict(config='toy.py')], 'stage 1 has no name'),
+        ([dict(name='a')], 'stage 1 has no config'),
+        (one(config_options={}), "stage 1 has the unknown key 'config_options'"),
+        (one(name='a/b'), "stage 1 is named 'a/b'"),
+        (one() + one(), "stage 2 is named 'a' as one before it: rename one"),
+        (one(cfg_options=['x=1']), 'stage 1: cfg_options must be a dict'),
+        (one(config='recipe.py'), 'recipe.py is itself a recipe: name the config'),
+        (one(cfg_options=dict(model=3)), "'a': its config trains nothing"),
+        (one(cfg_options={'model.type.x': 3}), 'toy.py and its options do not fit: '),
+        (two('{c.last}'), "{c.last} reads 'c', which is no stage of this recipe"),
+        (two('{b.last}'), "{b.last} reads 'b', which is not done by then"),
+        (two('{a.lats}'), '{a.lats} is none of {work_dir}, {<stage>.last} and'),
+        (two('{workdir}/a'), '{workdir} is none of {work_dir}'),
+        (
+            two('{work_dir}/c/pseudo_labels'),
+            "'b': load_from='{work_dir}/c/pseudo_labels': {work_dir} reads 'c', which "
+            "is no stage of this recipe; choose from the stages before it: ['a']",
+        ),
+        (one(cfg_options=dict(x='{work_dir}/b')) + one(name='b'), 'not done by then'),
+    ],
+)
+def test_wrong_recipe(read, stages, message):
+    with pytest.raises(ValueError, match=re.escape(message)):
+        read(stages)
+
+
+@pytest.mark.parametrize(
+    ('what', 'hook', 'message'),
+    [
+        ('best', dict(save_best=None), "'a' does not keep one best checkpoint"),
+        ('best', dict(save_best=['mIoU', 'mAcc']), "(save_best=[['mIoU', 'mAcc']])"),
+        ('last', None, "stage 'a' writes no checkpoint"),
+    ],
+)
+def test_checkpoint_that_is_not_written(read, what, hook, message):
+    stages = two(f'{{a.{what}}}')
+    stages[0]['cfg_options'] = {'default_hooks.checkpoint': hook}
+    with pytest.raises(ValueError, match=re.escape(message)):
+        read(stages)
+
+
+def test_config_that_is_not_there(read, tmp_path):
+    message = f'the config gone.py does not exist, neither in {tmp_path / "configs"} '
+    with pytest.raises(FileNotFoundError, match=re.escape(message)):
+        read(one(config='gone.py'))
+
+
+def test_config_that_cannot_be_read(read, toy_config):
+    toy_config.write_text('model = dict(')
+    with pytest.raises(ValueError, match=r"stage 'a': cannot read .*toy.py"):
+        read(one())
+
+
+@pytest.mark.parametrize(
+    ('options', 'message'),
+    [
+        ({'stages.b.x': 1}, "stages.<name>.<key>=<value> with a name of ['a']"),
+        ({'stages.a': 1}, 'write stages.<name>.<key>=<value>'),
+        ({'work_dir': 'x'}, '--cfg-options work_dir=x: give the folder as --work-dir'),
+    ],
+)
+def test_wrong_options(read, options, message):
+    with pytest.raises(ValueError, match=re.escape(message)):
+        read(one(), options=options)
+
+
+def test_amp_of_another_wrapper(read):
+    with pytest.raises(ValueError, match=r"stage 'a'.*optim_wrapper.type is 'Other'"):
+        read(one(cfg_options={'optim_wrapper.type': 'Other'}), amp=True)

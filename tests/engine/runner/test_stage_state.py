@@ -1,0 +1,156 @@
+"""How far the stages are, and what cannot be gone on from."""
+
+import hashlib
+import json
+import os
+import re
+import shutil
+
+import pytest
+
+from mmsemi.engine.runner.stage_state import (
+    check_states,
+    first_difference,
+    read_paths,
+    read_state,
+    write_done,
+)
+
+
+def trained(stage, *names: str, done: bool = True) -> None:
+    """Write what a training leaves, with its last checkpoint's name last."""
+    stage.folder.mkdir(parents=True, exist_ok=True)
+    for name in names:
+        (stage.folder / name).write_text('weights')
+    if names:
+        note = f'/elsewhere/{stage.name}/{names[-1]}'
+        (stage.folder / 'last_checkpoint').write_text(note)
+    if done:
+        write_done(stage, 9)
+
+
+def test_states(read):
+    first, second, third = stages = read()
+    assert [str(read_state(s)) for s in stages] == ['to do'] * 3
+    trained(first, 'iter_6.pth', 'iter_9.pth')
+    trained(second, 'iter_3.pth', done=False)
+    trained(third, 'epoch_2.pth', done=False)
+    assert [str(read_state(s)) for s in stages] == [
+        'done (9 iterations)',
+        'cut at iteration 3',
+        'cut at epoch 2',
+    ]
+    # moved since it was noted
+    assert read_state(second).checkpoint == str(second.folder / 'iter_3.pth')
+
+
+def test_done_note(read):
+    """The hash is that of the config with its placeholders, wherever the folder is."""
+    second = read()[1]
+    trained(second)
+    note = json.loads((second.folder / 'done.json').read_text())
+    assert note['iteration'] == 9
+    assert note['config']['load_from'] == '{first.last}'
+    cfg = second.config().to_dict()
+    text = json.dumps(cfg, sort_keys=True)
+    assert note['sha256'] == hashlib.sha256(text.encode()).hexdigest()
+    assert [p.name for p in second.folder.iterdir()] == ['done.json']
+
+
+def test_moved_folder(read, tmp_path):
+    stages = read()
+    for stage in stages:
+        trained(stage, 'iter_9.pth', 'best_mIoU_iter_6.pth')
+    (tmp_path / 'work').rename(tmp_path / 'moved')
+    for stage in stages:
+        stage.folder = tmp_path / 'moved' / stage.name
+    assert all(state.done for state in check_states(stages, resume=True))
+
+
+def test_paths(read):
+    first, second, third = read()
+    trained(first, 'best_mIoU_iter_3.pth', 'iter_9.pth')
+    work = str(first.folder.parent)
+    assert read_paths(second, [first]) == {
+        '{work_dir}': work,
+        '{first.last}': f'{work}/first/iter_9.pth',
+    }
+    assert read_paths(second, []) == {'{work_dir}': work}
+    best = '{first.best}'
+    assert read_paths(third, [first])[best] == f'{work}/first/best_mIoU_iter_3.pth'
+    # a kill between writing the new best and deleting the former
+    newer = first.folder / 'best_mIoU_iter_6.pth'
+    newer.write_text('weights')
+    os.utime(newer, (2e9, 2e9))
+    assert read_paths(third, [first])[best] == str(newer)
+
+
+def test_nothing_is_overwritten(read):
+    first, second, _ = stages = read()
+    trained(first, 'iter_9.pth', 'best_mIoU_iter_9.pth')
+    trained(second, 'iter_3.pth', done=False)
+    work = re.escape('work holds first (done (9 iterations)), second (cut at iterat')
+    with pytest.raises(FileExistsError, match=f'{work}.*add --resume.*--work-dir'):
+        check_states(stages, resume=False)
+    states = check_states(stages, resume=True)
+    assert [s.done for s in states] == [True, False, False]
+
+
+def test_done_with_another_config(read):
+    trained(read()[0], 'iter_9.pth')
+    stages = read(options={'stages.first.optim_wrapper.optimizer.lr': 0.2})
+    message = (
+        "stage 'first' was done with another config: optim_wrapper.optimizer.lr was "
+        '0.1, is 0.2; take the old config, or delete '
+    )
+    with pytest.raises(ValueError, match=re.escape(message)):
+        check_states(stages, resume=True)
+    # other stages' settings are not its own
+    options = {'stages.second.optim_wrapper.optimizer.lr': 0.2}
+    check_states(read(options=options)[:2], resume=True)
+
+
+def test_source_is_gone(read):
+    first, second, _ = stages = read()
+    trained(first, 'iter_9.pth', 'best_mIoU_iter_9.pth')
+    trained(second, 'iter_9.pth')
+    shutil.rmtree(first.folder)
+    message = (
+        "'second' is done (9 iterations), but 'first', which it reads, is not done"
+    )
+    with pytest.raises(ValueError, match=re.escape(message)):
+        check_states(stages, resume=True)
+
+
+@pytest.mark.parametrize(('number', 'what'), [(1, 'last'), (2, 'best')])
+def test_checkpoint_is_gone(read, number, what):
+    first, *others = read()
+    trained(first)
+    message = f"stage 'first' is done, but its {what} checkpoint is not in "
+    with pytest.raises(FileNotFoundError, match=message):
+        check_states([first, others[number - 1]], resume=True)
+    # nobody reads it any more
+    trained(others[number - 1])
+    check_states([first, others[number - 1]], resume=True)
+
+
+@pytest.mark.parametrize('text', ['{"sha2', '{}', '[]'])
+def test_note_that_cannot_be_read(read, text):
+    stage = read()[0]
+    trained(stage)
+    (stage.folder / 'done.json').write_text(text)
+    with pytest.raises(ValueError, match=r'done.json cannot be read .*: delete '):
+        read_state(stage)
+
+
+@pytest.mark.parametrize(
+    ('old', 'new', 'expected'),
+    [
+        (dict(a=[1, dict(b=2)]), dict(a=[1, dict(b=3)]), 'a.1.b was 2, is 3'),
+        (dict(a=[1]), dict(a=[1, 2]), 'a was [1], is [1, 2]'),
+        (dict(a=1), dict(a=1, b=None), "b was 'absent', is None"),
+        (dict(a=1), dict(a=1), ''),
+    ],
+)
+def test_first_difference(old, new, expected):
+    assert first_difference(old, new) == expected
