@@ -67,11 +67,12 @@ def plain_dataset(node: dict, kind: type[BaseSegDataset]) -> dict:
     return {**defaults, **node, 'type': 'BaseSegDataset', 'metainfo': metainfo}
 
 
-def plain_segmentor(model: ConfigDict, foreign: set[str]) -> dict:
-    """Return the config of the method's segmentor for mmseg."""
-    segmentor = model.get('segmentor', model).to_dict()
+def plain_segmentor(model: ConfigDict, which: str, foreign: set[str]) -> dict:
+    """Return the config of network ``which`` of the method for mmseg."""
+    choose = getattr(MODELS.get(model.type), 'network_config', None)
+    segmentor = (choose(model, which) if choose else model).to_dict()
     if 'data_preprocessor' not in segmentor:
-        own = model.data_preprocessor
+        own = model.get('data_preprocessor') or model.segmentor.data_preprocessor
         segmentor['data_preprocessor'] = own.get('data_preprocessor', own)
     segmentor = translate(segmentor, MODELS, foreign)
     # the weights come with the checkpoint
@@ -121,10 +122,13 @@ def load_network(cfg: Config, checkpoint: str, which: str | None) -> tuple:
     networks = model.networks() if hasattr(model, 'networks') else {'student': model}
     which = which or getattr(model, 'predict_on', 'student')
     if which not in networks:
-        raise ValueError(
-            f'--which {which}: the networks of {type(model).__name__} are '
-            f'{list(networks)}'
-        )
+        kind, names = type(model).__name__, list(networks)
+        if which in getattr(model, 'predictors', list)():
+            raise ValueError(
+                f'--which {which}: this is {" and ".join(names)} of {kind} together, '
+                'but a plain model is one network: export each with --which NETWORK'
+            )
+        raise ValueError(f'--which {which}: the networks of {kind} are {names}')
     check_checkpoint(checkpoint, model, whole=True)
     meta = load_checkpoint(model, checkpoint, map_location='cpu').get('meta', {})
     return networks[which], which, meta
@@ -161,8 +165,8 @@ def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
     parser.add_argument(
         '--which',
         metavar='NETWORK',
-        help='student, teacher or another of the method; by default the one that '
-        'the config validates (predict_on)',
+        help='student, teacher, branch1 or another of the method; by default the '
+        'one that the config validates (predict_on)',
     )
     return parser.parse_args(argv)
 
@@ -174,7 +178,7 @@ def main(argv: list[str] | None = None) -> None:
     init_default_scope('mmsemi')
     network, which, meta = load_network(cfg, args.checkpoint, args.which)
     foreign: set[str] = set()
-    segmentor = plain_segmentor(cfg.model, foreign)
+    segmentor = plain_segmentor(cfg.model, which, foreign)
     plain = plain_config(cfg, segmentor, foreign)
     weights = plain_weights(network, segmentor)
 

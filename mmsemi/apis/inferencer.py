@@ -20,8 +20,8 @@ class SemiSegInferencer(MMSegInferencer):
     Args:
         model: Path of the config, or the config.
         weights: Path of the checkpoint.
-        predict_on: Network that predicts, e.g. ``'student'``. By default the one
-            that the config names.
+        predict_on: Network that predicts, e.g. ``'student'``, or ``'fusion'`` of
+            BST. By default the one that the config names.
         show_progress: Show a bar while it predicts. Defaults to True.
         **kwargs: ``device``, ``classes``, ``palette``, ``dataset_name`` of mmseg's
             inferencer.
@@ -48,9 +48,9 @@ class SemiSegInferencer(MMSegInferencer):
             check_checkpoint(weights, self.model, whole=True)
         if predict_on is None:
             return
-        if predict_on not in self.model.networks():
+        if predict_on not in self.model.predictors():
             raise ValueError(
                 f'predict_on={predict_on!r}: the networks of '
-                f'{type(self.model).__name__} are {list(self.model.networks())}'
+                f'{type(self.model).__name__} are {self.model.predictors()}'
             )
         self.model.predict_on = predict_on

@@ -3,7 +3,13 @@ from .collate import branch_collate, check_collate
 from .multi_source_dataset import MultiSourceDataset
 from .samplers import MultiSourceSampler, check_batch_size
 from .toy import ToyVOCDataset
-from .transforms import MultiBranch, PackSemiInputs, RandomScale, StrongPhotometric
+from .transforms import (
+    MultiBranch,
+    NoiseCutOut,
+    PackSemiInputs,
+    RandomScale,
+    StrongPhotometric,
+)
 from .unlabeled_dataset import UnlabeledDataset
 
 __all__ = [
@@ -11,6 +17,7 @@ __all__ = [
     'MultiBranch',
     'MultiSourceDataset',
     'MultiSourceSampler',
+    'NoiseCutOut',
     'PackSemiInputs',
     'RandomScale',
     'StrongPhotometric',

@@ -48,6 +48,29 @@ def test_predictions(predict_on, answer, trained):
     assert found.shape == (40, 48) and (found == answer).all()
 
 
+@pytest.mark.parametrize(
+    ('predict_on', 'answer'), [(None, 1), ('branch1', 3), ('fusion', 2)]
+)
+def test_predictions_of_two_branches(predict_on, answer, trained, tiny_segmentor):
+    config, checkpoint, image = trained
+    cfg = Config.fromfile(config)
+    cfg.model = dict(type='BST', segmentor=tiny_segmentor, branch2=tiny_segmentor)
+    cfg.dump(config)
+    model = MODELS.build(ConfigDict(cfg.model))
+    # class 2 is second for both networks, and first for their mean
+    probs = [0.01, 0.01, 0.4, 0.58], [0.01, 0.58, 0.4, 0.01]
+    for prob, network in zip(probs, model.networks().values(), strict=True):
+        classifier = network.decode_head.conv_seg
+        classifier.weight.data.zero_()
+        classifier.bias.data.copy_(torch.tensor(prob).log())
+    meta = dict(dataset_meta=dict(classes=list('abcd'), palette=[[0] * 3] * 4))
+    torch.save(dict(state_dict=model.state_dict(), meta=meta), checkpoint)
+    inferencer = SemiSegInferencer(
+        config, checkpoint, predict_on=predict_on, device='cpu', show_progress=False
+    )
+    assert (inferencer(image)['predictions'] == answer).all()
+
+
 def test_bad_input(trained):
     config, checkpoint, _ = trained
     with pytest.raises(ValueError, match=r"'ema'.*\['student', 'teacher'\]"):

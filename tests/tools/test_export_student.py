@@ -1,5 +1,6 @@
 """A student leaves for mmseg, and mmsemi is not needed there."""
 
+import copy
 import json
 import runpy
 import subprocess
@@ -12,7 +13,7 @@ import torch
 from mmengine.config import Config, ConfigDict
 from mmengine.dataset import Compose
 from mmengine.registry import init_default_scope
-from mmseg.apis import inference_model
+from mmseg.apis import inference_model, init_model
 
 from mmsemi.registry import MODELS
 
@@ -78,11 +79,15 @@ def trained(tiny_images, tiny_segmentor, tmp_path):
         ),
     )
 
-    def train(segmentor=tiny_segmentor) -> tuple[Path, Path, torch.nn.Module]:
+    def train(
+        segmentor=tiny_segmentor, method=None
+    ) -> tuple[Path, Path, torch.nn.Module]:
         cfg = Config(
             dict(
                 default_scope='mmsemi',
-                model=dict(type='U2PL', segmentor=segmentor, bank_size=5),
+                model=dict(
+                    method or dict(type='U2PL', bank_size=5), segmentor=segmentor
+                ),
                 val_dataloader=loader,
                 test_dataloader=loader,
                 val_cfg=dict(type='TeacherStudentValLoop'),
@@ -157,6 +162,56 @@ def test_the_papers_decoder_says_that_it_needs_mmsemi(
     assert json.dumps(sorted(saved['state_dict'])) == json.dumps(
         sorted(model.teacher.state_dict())
     )
+
+
+@pytest.fixture
+def branches(trained, tiny_segmentor):
+    """Return a function that writes a training of BST, its second head wider."""
+
+    def train(**kwargs) -> tuple[Path, Path, torch.nn.Module]:
+        branch2 = copy.deepcopy(tiny_segmentor)
+        branch2['decode_head'].update(
+            type='BranchAttentionSepASPPHead', attention_groups=2, c1_channels=4
+        )
+        # as in configs that say it once
+        del branch2['data_preprocessor']
+        return trained(method=dict(type='BST', branch2=branch2, **kwargs))
+
+    return train
+
+
+def test_each_branch_leaves_with_its_own_config(
+    branches, export, tiny_images, tmp_path, capsys
+):
+    config, checkpoint, model = branches()
+    image = str(tiny_images / 'images/c.jpg')
+    for which, head in [
+        ('branch1', 'DepthwiseSeparableASPPHead'),
+        ('branch2', 'mmsemi.BranchAttentionSepASPPHead'),
+    ]:
+        export([str(config), str(checkpoint), str(tmp_path / 'out'), '--which', which])
+        said = capsys.readouterr().out
+        assert ('mmsemi must be installed' in said) is (which == 'branch2')
+        files = [str(tmp_path / f'out/tiny_{which}{end}') for end in ('.py', '.pth')]
+        cfg = Config.fromfile(files[0])
+        assert cfg.model.decode_head.type == head
+        assert cfg.model.data_preprocessor.size == (33, 33)
+        plain = init_model(*files, device='cpu')
+        with model.predicting_on(which):
+            expected = inference_model(model, image).seg_logits.data
+        torch.testing.assert_close(
+            inference_model(plain, image).seg_logits.data, expected
+        )
+    assert f'branch2, {len(model.branch2.state_dict())} tensors' in said
+
+
+@pytest.mark.parametrize('said', [[], ['--which', 'fusion']])
+def test_a_fusion_is_no_plain_model(said, branches, export, tmp_path):
+    config, checkpoint, _ = branches(predict_on='fusion')
+    message = '--which fusion: this is branch1 and branch2 of BST together.*each with'
+    with pytest.raises(ValueError, match=message):
+        export([str(config), str(checkpoint), str(tmp_path / 'out'), *said])
+    assert not (tmp_path / 'out').exists()
 
 
 def test_unknown_network(trained, export, tmp_path):

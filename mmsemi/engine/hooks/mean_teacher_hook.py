@@ -108,6 +108,7 @@ class MeanTeacherHook(Hook):
         if not (hasattr(model, 'student') and hasattr(model, 'teacher')):
             raise TypeError(
                 f'MeanTeacherHook needs a model with student and teacher, got '
-                f'{type(model).__name__}: use a method of mmsemi, e.g. MeanTeacher'
+                f'{type(model).__name__}: remove the hook, or use a method with a '
+                'teacher, e.g. MeanTeacher'
             )
         return model

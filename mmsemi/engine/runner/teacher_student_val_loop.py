@@ -17,6 +17,8 @@ from mmsemi.registry import LOOPS
 class TeacherStudentValLoop(ValLoop):
     """Validate every network of the method in one pass over the data.
 
+    ``predict_on`` is validated too where it is no network but a fusion of them.
+
     Each image is loaded once; each network has an evaluator of its own. The
     metrics are named ``teacher/mIoU``, ``student/mIoU`` (after the method's
     ``networks()``), and the plain ``mIoU`` is that of ``predict_on``, so that
@@ -41,6 +43,8 @@ class TeacherStudentValLoop(ValLoop):
         super().__init__(runner, dataloader, evaluator, fp16=fp16)
         model = runner.model.module if is_model_wrapper(runner.model) else runner.model
         self.names: list[str] = list(getattr(model, 'networks', dict)())
+        if self.names and model.predict_on not in self.names:
+            self.names.append(model.predict_on)
         self.evaluators = {name: copy.deepcopy(self.evaluator) for name in self.names}
         self._model = model
 

@@ -1,4 +1,13 @@
+from .branch_attention_head import BranchAttention, BranchAttentionSepASPPHead
 from .contrastive_head import RepresentationHead, build_contrastive_head
+from .deeplabv3plus_head import DeepLabV3PlusHead
 from .u2pl_head import U2PLHead
 
-__all__ = ['RepresentationHead', 'U2PLHead', 'build_contrastive_head']
+__all__ = [
+    'BranchAttention',
+    'BranchAttentionSepASPPHead',
+    'DeepLabV3PlusHead',
+    'RepresentationHead',
+    'U2PLHead',
+    'build_contrastive_head',
+]

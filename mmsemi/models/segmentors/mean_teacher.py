@@ -8,7 +8,8 @@ from mmseg.utils import SampleList, add_prefix
 from torch import Tensor
 
 from mmsemi.models.losses import soft_cross_entropy
-from mmsemi.models.segmentors.semi_base import SemiBaseSegmentor, stack_valid
+from mmsemi.models.segmentors.semi_base import SemiBaseSegmentor
+from mmsemi.models.utils.batches import stack_valid
 from mmsemi.models.utils.mixing import cutmix_mask, mix
 from mmsemi.registry import MODELS
 

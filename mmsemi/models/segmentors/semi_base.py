@@ -5,8 +5,6 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
 
-import torch
-import torch.nn.functional as F
 from mmengine.model import BaseModel
 from mmengine.optim import OptimWrapper
 from mmseg.models.utils import resize
@@ -20,17 +18,20 @@ class SemiBaseSegmentor(BaseModel):
     """A student built from any mmseg segmentor, and its teacher.
 
     The base builds, initialises, loads and predicts; a method adds its
-    ``loss(inputs, data_samples)`` and nothing is hidden from it here.
+    ``loss(inputs, data_samples)`` and nothing is hidden from it here. A method with
+    other networks says which: ``_build_networks()`` makes them, ``networks()`` names
+    them, and ``followers`` those that no gradient trains.
 
     * The teacher is a deepcopy of the student that needs no gradient; it
       stays in eval mode whatever ``train()`` says (mmengine calls it every
       iteration). :class:`mmsemi.engine.MeanTeacherHook` moves it.
-    * A plain checkpoint of the segmentor (a supervised run, or a published
-      model) loads into the student and the teacher.
-    * ``networks()`` names the networks that predict; ``predict_on`` chooses.
+    * A plain checkpoint of a segmentor (a supervised run, or a published model)
+      loads into every network: each gets the weights that it has.
+    * ``networks()`` are those that predict; ``predict_on`` chooses.
 
     Args:
         segmentor: Config of the student, any mmseg segmentor.
+        *further: Configs of the other networks, from a method that has them.
         data_preprocessor: Config of the training preprocessor. By default a
             :class:`MultiBranchDataPreprocessor` around the segmentor's own.
         predict_on: Network used in validation and test. Defaults to
@@ -43,6 +44,9 @@ class SemiBaseSegmentor(BaseModel):
 
     branches: tuple[str, ...] = ('sup',)
     """Branches that a training batch must have."""
+
+    followers: tuple[str, ...] = ('teacher',)
+    """Networks that no gradient trains: copies of the first at the start."""
 
     needs_time = False
     """Whether a step depends on :meth:`set_iter`."""
@@ -57,6 +61,7 @@ class SemiBaseSegmentor(BaseModel):
     def __init__(
         self,
         segmentor: dict,
+        *further: dict,
         data_preprocessor: dict | None = None,
         predict_on: str = 'teacher',
     ) -> None:
@@ -64,9 +69,7 @@ class SemiBaseSegmentor(BaseModel):
             data_preprocessor = self._default_preprocessor(segmentor)
         super().__init__(data_preprocessor=MODELS.build(data_preprocessor))
         # Building writes into the config it is given.
-        self.student = MODELS.build(copy.deepcopy(segmentor))
-        self.teacher = copy.deepcopy(self.student).requires_grad_(False)
-        self.teacher.eval()
+        self._build_networks(*copy.deepcopy((segmentor, *further)))
         self.iter, self.max_iters = 0, 1
         self._told_time = False
         if self.out_channels == 1:
@@ -75,12 +78,19 @@ class SemiBaseSegmentor(BaseModel):
                 'a softmax over the classes: set out_channels=num_classes (2 for '
                 'foreground and background) and use_sigmoid=False'
             )
-        if predict_on not in self.networks():
+        if predict_on not in self.predictors():
             raise ValueError(
                 f'predict_on={predict_on!r} is not a network of '
-                f'{type(self).__name__}: choose from {list(self.networks())}'
+                f'{type(self).__name__}: choose from {self.predictors()}'
             )
         self.predict_on = predict_on
+
+    def _build_networks(self, *segmentors: dict) -> None:
+        """Build what ``networks()`` returns from configs that are our own."""
+        (segmentor,) = segmentors
+        self.student = MODELS.build(segmentor)
+        self.teacher = copy.deepcopy(self.student).requires_grad_(False)
+        self.teacher.eval()
 
     @staticmethod
     def _default_preprocessor(segmentor: dict) -> dict:
@@ -99,18 +109,37 @@ class SemiBaseSegmentor(BaseModel):
         """Return the networks that predict, by name."""
         return {'student': self.student, 'teacher': self.teacher}
 
+    def predictors(self) -> list[str]:
+        """Return what ``predict_on`` may be: the networks, and fusions of them."""
+        return list(self.networks())
+
+    @classmethod
+    def network_config(cls, config: dict, name: str) -> dict:
+        """Return the segmentor of network ``name`` in the method's config."""
+        return config['segmentor']
+
+    @property
+    def first_network(self) -> Any:
+        """The network whose properties are those of the method."""
+        return next(iter(self.networks().values()))
+
     @property
     def num_classes(self) -> int:
-        """Number of classes of the student."""
-        return self.student.num_classes
+        """Number of classes of the first network."""
+        return self.first_network.num_classes
 
     @property
     def out_channels(self) -> int:
-        """Number of score maps of the student, as mmseg's test-time augmentation asks.
+        """Number of its score maps, as mmseg's test-time augmentation asks.
 
         A segmentor that is no ``EncoderDecoder`` may not say; it has one per class.
         """
-        return getattr(self.student, 'out_channels', self.num_classes)
+        return getattr(self.first_network, 'out_channels', self.num_classes)
+
+    @property
+    def align_corners(self) -> bool:
+        """How the first network resizes its scores."""
+        return self.first_network.align_corners
 
     def set_iter(self, iteration: int, max_iters: int) -> None:
         """Take the time from :class:`mmsemi.engine.SetIterHook`.
@@ -136,14 +165,18 @@ class SemiBaseSegmentor(BaseModel):
         return super().train_step(data, optim_wrapper)
 
     def init_weights(self) -> None:
-        """Initialise the student and copy it to the teacher."""
-        self.student.init_weights()
-        self.teacher.load_state_dict(self.student.state_dict())
+        """Initialise each network by itself, and followers as copies of the first."""
+        for name, network in self.networks().items():
+            if name in self.followers:
+                network.load_state_dict(self.first_network.state_dict())
+            else:
+                network.init_weights()
 
     def train(self, mode: bool = True) -> 'SemiBaseSegmentor':
-        """Switch the student; the teacher stays in eval mode."""
+        """Switch the networks; followers stay in eval mode."""
         super().train(mode)
-        self.teacher.eval()
+        for name in self.followers:
+            self.networks()[name].eval()
         return self
 
     @contextmanager
@@ -170,12 +203,19 @@ class SemiBaseSegmentor(BaseModel):
         if mode == 'loss':
             self._check_branches(inputs)
             return self.loss(inputs, data_samples)
-        network = self.networks()[self.predict_on]
         if mode == 'predict':
-            return network.predict(inputs, data_samples)
+            return self.predict(inputs, data_samples)
         if mode == 'tensor':
-            return network(inputs, data_samples, mode='tensor')
+            return self._forward(inputs, data_samples)
         raise ValueError(f"mode={mode!r}: choose 'loss', 'predict' or 'tensor'")
+
+    def predict(self, inputs: Tensor, data_samples: Any = None) -> SampleList:
+        """Predict images (N, 3, H, W) as mmseg does, on ``predict_on``."""
+        return self.networks()[self.predict_on].predict(inputs, data_samples)
+
+    def _forward(self, inputs: Tensor, data_samples: Any = None) -> Tensor:
+        """Return the scores (N, C, h, w) of ``predict_on``."""
+        return self.networks()[self.predict_on](inputs, data_samples, mode='tensor')
 
     def _check_branches(self, inputs: Any) -> None:
         found = list(inputs) if isinstance(inputs, dict) else []
@@ -190,9 +230,8 @@ class SemiBaseSegmentor(BaseModel):
 
     def upsample(self, scores: Tensor, size: Sequence[int]) -> Tensor:
         """Resize scores (N, C, h, w) to ``size`` as the segmentor's own prediction."""
-        align_corners = self.student.align_corners
         return resize(
-            scores, tuple(size), None, 'bilinear', align_corners, warning=False
+            scores, tuple(size), None, 'bilinear', self.align_corners, warning=False
         )
 
     def _load_from_state_dict(self, state_dict: dict, prefix: str, *args: Any) -> None:
@@ -200,60 +239,12 @@ class SemiBaseSegmentor(BaseModel):
         super()._load_from_state_dict(state_dict, prefix, *args)
 
     def _spread_plain_checkpoint(self, state_dict: dict, prefix: str) -> None:
-        """Rename the keys of a plain segmentor for student and teacher."""
+        """Rename the keys of a plain segmentor for the networks that have them."""
         names = tuple(f'{prefix}{name}.' for name in self.networks())
         if not state_dict or any(key.startswith(names) for key in state_dict):
             return
-        known = {f'{prefix}{key}' for key in self.student.state_dict()}
-        plain = [key for key in state_dict if key in known]
-        for key in plain:
-            value = state_dict.pop(key)
-            for name in names:
-                state_dict[name + key[len(prefix) :]] = value
-
-
-def stack_labels(data_samples: SampleList) -> Tensor:
-    """Stack the labels of a branch.
-
-    Returns:
-        (N, H, W) long.
-    """
-    return torch.stack([sample.gt_sem_seg.data.squeeze(0) for sample in data_samples])
-
-
-def stack_valid(data_samples: SampleList) -> Tensor:
-    """Stack the maps of real (not padded) pixels of a branch.
-
-    Returns:
-        (N, H, W) bool.
-
-    Raises:
-        ValueError: If a sample has no such map.
-    """
-    if not all('valid' in sample for sample in data_samples):
-        raise ValueError(
-            'an unlabelled sample does not say which pixels are padding: end its '
-            'branch with PackSemiInputs, not with PackSegInputs'
-        )
-    return torch.stack([sample.valid.data.squeeze(0) for sample in data_samples])
-
-
-def join_images(labeled: Tensor, unlabeled: Tensor) -> Tensor:
-    """Concatenate images (N, 3, H, W) that go through a network together.
-
-    Raises:
-        ValueError: If their sizes differ.
-    """
-    if labeled.shape[1:] != unlabeled.shape[1:]:
-        raise ValueError(
-            f'labelled images are {tuple(labeled.shape[2:])} and unlabelled ones '
-            f'{tuple(unlabeled.shape[2:])} after padding, but go through the network '
-            'together: give both pipelines the same crop_size'
-        )
-    return torch.cat([labeled, unlabeled])
-
-
-def resize_nearest(maps: Tensor, size: Sequence[int]) -> Tensor:
-    """Resize maps (N, H, W), bool or of numbers below 2**24, to their nearest pixel."""
-    resized = F.interpolate(maps[:, None].float(), list(size), mode='nearest-exact')
-    return resized[:, 0].to(maps.dtype)
+        plain = dict(state_dict)
+        for name, network in zip(names, self.networks().values(), strict=True):
+            for key in plain.keys() & {prefix + key for key in network.state_dict()}:
+                state_dict[name + key.removeprefix(prefix)] = plain[key]
+                state_dict.pop(key, None)

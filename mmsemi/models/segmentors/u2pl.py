@@ -13,15 +13,15 @@ from mmsemi.models.decode_heads.contrastive_head import (
     represent,
     with_representation,
 )
-from mmsemi.models.segmentors.semi_base import (
-    SemiBaseSegmentor,
+from mmsemi.models.segmentors.semi_base import SemiBaseSegmentor
+from mmsemi.models.utils import contrast, mixing
+from mmsemi.models.utils._common import check_numbers
+from mmsemi.models.utils.batches import (
     join_images,
     resize_nearest,
     stack_labels,
     stack_valid,
 )
-from mmsemi.models.utils import contrast, mixing
-from mmsemi.models.utils._common import check_numbers
 from mmsemi.models.utils.distributed import all_gather_rows
 from mmsemi.models.utils.memory_bank import ClassMemoryBank
 from mmsemi.models.utils.pseudo_label import (

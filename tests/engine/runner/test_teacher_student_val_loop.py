@@ -67,6 +67,20 @@ def build(tiny_images, tmp_path):
     return builder
 
 
+def test_a_fusion_is_validated_beside_its_networks(build, tiny_segmentor):
+    method = dict(type='BST', segmentor=tiny_segmentor, branch2=tiny_segmentor)
+    alone = {
+        name: build(method | dict(predict_on=name), 'ValLoop').val()
+        for name in ('branch1', 'branch2', 'fusion')
+    }
+    assert len({found['mIoU'] for found in alone.values()}) == 3
+    fused = build(method | dict(predict_on='fusion'), 'TeacherStudentValLoop').val()
+    named = {f'{n}/{k}': v for n, found in alone.items() for k, v in found.items()}
+    assert fused == alone['fusion'] | named
+    one = build(method, 'TeacherStudentValLoop').val()
+    assert one['mIoU'] == alone['branch2']['mIoU'] and 'fusion/mIoU' not in one
+
+
 def test_each_network_has_the_metrics_of_a_loop_of_its_own(build, method):
     alone = {
         name: build(method | dict(predict_on=name), 'ValLoop').val()

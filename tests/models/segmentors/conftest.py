@@ -12,7 +12,7 @@ from mmengine.structures import PixelData
 from mmseg.structures import SegDataSample
 from torch import Tensor
 
-from mmsemi.models import SemiBaseSegmentor
+from mmsemi.models import BST, SemiBaseSegmentor
 from mmsemi.models.decode_heads.contrastive_head import represent
 from mmsemi.registry import MODELS
 
@@ -110,3 +110,35 @@ def u2pl(
 def batch(make_batch: Callable[..., Batch]) -> Batch:
     """Return a batch of 2 + 2 images whose features are 8 x 8."""
     return make_batch(29, 5)
+
+
+@pytest.fixture
+def bst_config(tiny_segmentor: dict) -> dict:
+    """Return the config of BST, its second network with branch attention."""
+    branch2 = copy.deepcopy(tiny_segmentor)
+    branch2['decode_head'] |= dict(type='BranchAttentionSepASPPHead')
+    branch2['decode_head'] |= dict(attention_groups=4)
+    return dict(type='BST', segmentor=tiny_segmentor, branch2=branch2)
+
+
+@pytest.fixture
+def make_bst(bst_config: dict) -> Callable[..., BST]:
+    """Return a function that builds BST, initialised, with predictions that vary."""
+
+    def build(**kwargs: object) -> BST:
+        torch.manual_seed(0)
+        model = MODELS.build(ConfigDict(bst_config | kwargs))
+        model.init_weights()
+        for network in model.networks().values():
+            network.decode_head.conv_seg.weight.data.mul_(300)
+            network.train()
+            with torch.no_grad():
+                for _ in range(20):
+                    coarse = 2 * torch.randn(4, 3, 5, 5)
+                    images = torch.nn.functional.interpolate(coarse, (33, 33))
+                    network(images)
+                mean = network.eval()(images).mean((0, 2, 3))
+                network.decode_head.conv_seg.bias.sub_(mean)
+        return model.train()
+
+    return build

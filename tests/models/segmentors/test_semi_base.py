@@ -8,7 +8,7 @@ from mmengine.config import ConfigDict
 from mmengine.runner.checkpoint import _load_checkpoint_to_model
 from mmseg.structures import SegDataSample
 
-from mmsemi.models.segmentors.semi_base import (
+from mmsemi.models.utils.batches import (
     join_images,
     resize_nearest,
     stack_labels,

@@ -225,6 +225,25 @@ def test_reliability_score_matches_reference():
     torch.testing.assert_close(reliability_score(maps.byte(), 5), torch.stack(expected))
 
 
+def test_reliability_score_class_in_one_map_only_counts_as_0():
+    last = torch.zeros(1, 2, 2).long()
+    first = torch.tensor([[[0, 0], [0, 1]]])  # IoU 3/4 and 0/1
+    for maps in ((first, last), (last, first)):
+        assert reliability_score(torch.stack(maps), 3).item() == 3 / 8
+
+
+def test_reliability_score_of_equal_agreement_is_a_tie():
+    """Bit for bit, wherever the image stands and whichever classes it has."""
+    torch.manual_seed(0)
+    one = torch.randint(0, 3, (3, 1, 6, 7))
+    moved = one.flatten(2)[..., torch.randperm(42)].view_as(one)
+    maps = torch.cat([one, torch.randint(0, 3, (3, 1, 6, 7)), moved, one + 3], 1)
+    score = reliability_score(maps, 6)
+    assert score[0] == score[2] == score[3] == reliability_score(one, 6)[0]
+    assert score[0] != score[1]
+    assert reliability_score(one[-1:].expand(3, 1, 6, 7), 6) == 1
+
+
 def test_reliability_score_all_void():
     assert reliability_score(torch.full((2, 1, 2, 2), 255), 3) == 0
 
@@ -265,6 +284,25 @@ def test_weighted_fusion_tie_takes_the_lowest_class():
     prob = torch.full((1, 4, 2, 2), 0.25, dtype=torch.float16)
     label, confidence = weighted_fusion(prob, prob)
     assert (label == 0).all() and confidence.dtype == torch.float32
+
+
+def test_weighted_fusion_noise_decides_a_tie_for_the_pixel_and_not_for_a_class():
+    one = torch.tensor([0.1, 0.2, 0.5, 0.2]).view(1, 4, 1, 1).expand(1, 4, 1, 5)
+    two = one.flip(1)  # 0.15, 0.35, 0.35, 0.15 at equal weights
+    noise = torch.tensor([0, 0.25, -0.25, 3, -3]).view(1, 1, 1, 5)
+    label, confidence = weighted_fusion(one, two, noise=noise)
+    assert label.tolist() == [[[1, 2, 1, 2, 1]]]
+    expected = torch.tensor([[[0.35, 0.425, 0.425, 0.5, 0.5]]])
+    torch.testing.assert_close(confidence, expected)
+
+
+@pytest.mark.parametrize('weight', [0, 1])
+def test_weighted_fusion_of_one_network_only(weight):
+    prob = random_prob(2, 3, 4, 5)
+    label, confidence = weighted_fusion(prob, prob.flip(1), weight)
+    chosen = prob if weight else prob.flip(1)
+    assert torch.equal(label, chosen.argmax(1))
+    assert torch.equal(confidence, chosen.amax(1))
 
 
 def test_weighted_fusion_errors():
