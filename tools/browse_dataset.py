@@ -19,7 +19,7 @@ from mmseg.structures import SegDataSample
 from PIL import Image, ImageDraw
 from torch.utils.data import DataLoader
 
-from mmsemi.engine.runner.launch import load_config
+from mmsemi.engine.runner.recipe import load_stage
 from mmsemi.registry import MODELS
 
 TITLE, GAP, SHORTEST = 14, 4, 160
@@ -28,7 +28,8 @@ TITLE, GAP, SHORTEST = 14, 4, 160
 def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
     """Read the command line."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument('config', help='path of the config')
+    parser.add_argument('config', help='path of the config or recipe')
+    parser.add_argument('--stage', help='of a recipe, by default its last')
     parser.add_argument('--num', type=int, default=4, help='batches, default: 4')
     parser.add_argument('--out', type=Path, help='folder, default: work_dirs/browse')
     parser.add_argument('--cfg-options', nargs='+', action=DictAction)
@@ -157,7 +158,7 @@ def draw(rows: list[list[tuple[str, np.ndarray]]]) -> Image.Image:
 def main(argv: list[str] | None = None) -> None:
     """Write one picture for each of the first batches."""
     args = parse_args(argv)
-    cfg = load_config(args.config, args.cfg_options)
+    cfg = load_stage(args.config, args.cfg_options, args.stage)
     init_default_scope(cfg.get('default_scope', 'mmsemi'))
     loader = build_loader(cfg)
     preprocessor = MODELS.build(

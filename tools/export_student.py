@@ -12,7 +12,8 @@ from mmengine.runner import load_checkpoint
 from mmseg.datasets import BaseSegDataset
 from torch import nn
 
-from mmsemi.engine.runner.launch import check_checkpoint, load_config
+from mmsemi.engine.runner.launch import check_checkpoint
+from mmsemi.engine.runner.recipe import load_stage
 from mmsemi.models import build_contrastive_head
 from mmsemi.registry import DATASETS, METRICS, MODELS, TRANSFORMS
 
@@ -174,7 +175,7 @@ def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
 def main(argv: list[str] | None = None) -> None:
     """Write the config and the checkpoint."""
     args = parse_args(argv)
-    cfg = load_config(args.config)
+    cfg = load_stage(args.config)
     init_default_scope('mmsemi')
     network, which, meta = load_network(cfg, args.checkpoint, args.which)
     foreign: set[str] = set()

@@ -21,7 +21,8 @@ from mmsemi.engine.labeling_setup import (
     make_manifest,
 )
 from mmsemi.engine.pseudo_labeling import generate_pseudo_labels
-from mmsemi.engine.runner.launch import adapt_to_machine, check_checkpoint, load_config
+from mmsemi.engine.runner.launch import adapt_to_machine, check_checkpoint
+from mmsemi.engine.runner.recipe import load_stage
 from mmsemi.registry import DATASETS, MODELS
 
 
@@ -54,7 +55,9 @@ def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
         action='store_true',
         help='delete labels of another checkpoint or setting in --out-dir',
     )
-    parser.add_argument('--batch-size', type=int, default=8)
+    parser.add_argument(
+        '--batch-size', type=int, help='by default 8 on a GPU, 1 on a CPU'
+    )
     parser.add_argument('--workers', type=int, default=2, help='that load images')
     parser.add_argument('--cfg-options', nargs='+', action=DictAction)
     parser.add_argument(
@@ -141,7 +144,7 @@ def start_processes(cfg: Config, launcher: str) -> str:
 def main(argv: list[str] | None = None) -> None:
     """Label the images."""
     args = parse_args(argv)
-    cfg = load_config(args.config, args.cfg_options)
+    cfg = load_stage(args.config, args.cfg_options)
     init_default_scope('mmsemi')
     device = start_processes(cfg, args.launcher)
     dataset = images_to_label(

@@ -10,15 +10,15 @@ import mmsemi  # noqa: F401
 from mmsemi.engine.runner.launch import (
     adapt_to_machine,
     check_checkpoint,
-    load_config,
     set_work_dir,
 )
+from mmsemi.engine.runner.recipe import load_stage
 
 
 def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
     """Read the command line."""
     parser = argparse.ArgumentParser(description='Test a segmentor')
-    parser.add_argument('config', help='path of the config')
+    parser.add_argument('config', help='path of the config or recipe')
     parser.add_argument('checkpoint', help='path of the checkpoint')
     parser.add_argument('--work-dir', help='folder of the log and the metrics')
     parser.add_argument(
@@ -92,7 +92,7 @@ def augment(cfg: Config) -> None:
 def main(argv: list[str] | None = None) -> None:
     """Build the runner from the config and test."""
     args = parse_args(argv)
-    cfg = load_config(args.config, args.cfg_options)
+    cfg = load_stage(args.config, args.cfg_options)
     cfg.launcher, cfg.load_from, cfg.resume = args.launcher, args.checkpoint, False
     set_work_dir(cfg, args.config, args.work_dir)
     if args.predict_on:

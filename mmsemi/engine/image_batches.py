@@ -56,7 +56,11 @@ def image_ids(dataset: UnlabeledDataset) -> list[str]:
     return ids
 
 
-def plan_batches(dataset: UnlabeledDataset, batch_size: int) -> list[list[int]]:
+def plan_batches(
+    dataset: UnlabeledDataset,
+    batch_size: int | None = None,
+    device: torch.device | str = 'cpu',
+) -> list[list[int]]:
     """Group the images of equal size, in the order of the list.
 
     The whole list is grouped, whatever is labelled already: what a network
@@ -64,15 +68,21 @@ def plan_batches(dataset: UnlabeledDataset, batch_size: int) -> list[list[int]]:
 
     Args:
         dataset: N images on the local disk; only their headers are read.
-        batch_size: Largest number of images in a batch.
+        batch_size: Largest number of images in a batch. None: 8 on a GPU, 1 on a CPU,
+            whose cache a larger batch leaves.
+        device: Where the network computes.
 
     Returns:
         The indices 0 … N - 1, each in one batch; batches are ordered by their first.
 
     Raises:
         FileNotFoundError: An image does not exist.
-        ValueError: An image is truncated, or no picture.
+        ValueError: An image is truncated, or no picture; or ``batch_size`` is below 1.
     """
+    if batch_size is None:
+        batch_size = 1 if torch.device(device).type == 'cpu' else 8
+    if batch_size < 1:
+        raise ValueError(f'batch_size={batch_size}: give at least 1')
     begun: dict[Hashable, list[int]] = {}
     batches: list[list[int]] = []
     for i in range(len(dataset)):

@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -61,13 +62,13 @@ def generate_pseudo_labels(
     dataset: UnlabeledDataset,
     store: PseudoLabelStore,
     *,
-    preprocessor: nn.Module,
+    preprocessor: Any,
     scales: Sequence[float] = (1.0,),
     flip: bool = False,
     weights: Sequence[float] | None = None,
     noise: float = 0.0,
     threshold: float | None = None,
-    batch_size: int = 8,
+    batch_size: int | None = None,
     num_workers: int = 2,
     truth_dir: str | None = None,
     amp: bool = False,
@@ -91,7 +92,7 @@ def generate_pseudo_labels(
         weights: Weight of each network.
         noise: Bound of the pixel noise on the weight of the first of two networks.
         threshold: Least probability of a pixel that is not void.
-        batch_size: Images in a batch.
+        batch_size: Images in a batch. By default 8 on a GPU, 1 on a CPU.
         num_workers: Processes that load images.
         truth_dir: Folder of the true label maps, named as mmseg would, to report
             their mIoU with the pseudo-labels. Without it, no mask is opened.
@@ -105,10 +106,11 @@ def generate_pseudo_labels(
     """
     divisor = size_divisor(preprocessor)
     ensemble = Ensemble(networks, scales, flip, weights, noise, threshold, amp, divisor)
-    ids = _checked_ids(dataset, batch_size)
+    ids = _checked_ids(dataset)
     tally = _Tally(dataset, ids, store.manifest['classes'], truth_dir)
     rank, world_size = get_dist_info()
-    mine = plan_batches(dataset, batch_size)[rank::world_size]
+    mine = plan_batches(dataset, batch_size, preprocessor.device)
+    mine = mine[rank::world_size]
     with progress(sum(map(len, mine))) as advance, store:
         missing = set()
         for i in (i for batch in mine for i in batch):
@@ -139,14 +141,12 @@ def generate_pseudo_labels(
     return result
 
 
-def _checked_ids(dataset: UnlabeledDataset, batch_size: int) -> list[str]:
+def _checked_ids(dataset: UnlabeledDataset) -> list[str]:
     if not isinstance(dataset, UnlabeledDataset):
         raise TypeError(
             f'the images to label come as {type(dataset).__name__}: take '
             'UnlabeledDataset, which opens no mask'
         )
-    if batch_size < 1:
-        raise ValueError(f'batch_size={batch_size}: give at least 1')
     return image_ids(dataset)
 
 

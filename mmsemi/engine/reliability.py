@@ -1,6 +1,7 @@
 """How stable the prediction of each image was during a training."""
 
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 import torch
 from mmengine.dist import all_reduce, get_dist_info
@@ -18,8 +19,8 @@ def score_images(
     snapshots: Sequence[Mapping[str, nn.Module]],
     dataset: UnlabeledDataset,
     *,
-    preprocessor: nn.Module,
-    batch_size: int = 8,
+    preprocessor: Any,
+    batch_size: int | None = None,
     num_workers: int = 2,
 ) -> Tensor:
     """Score each image by the agreement of earlier networks with the last.
@@ -31,7 +32,7 @@ def score_images(
         snapshots: K times the networks by name, earliest first, in eval mode.
         dataset: The images.
         preprocessor: The model's data preprocessor, on the networks' device.
-        batch_size: Images in a batch.
+        batch_size: Images in a batch. By default 8 on a GPU, 1 on a CPU.
         num_workers: Processes that load images.
 
     Returns:
@@ -39,7 +40,8 @@ def score_images(
         (:func:`reliability_score`), float64 on the CPU, the same on every rank.
     """
     rank, world_size = get_dist_info()
-    mine = plan_batches(dataset, batch_size)[rank::world_size]
+    mine = plan_batches(dataset, batch_size, preprocessor.device)
+    mine = mine[rank::world_size]
     scores = torch.zeros(len(dataset), dtype=torch.double)
     divisor = size_divisor(preprocessor)
     batches = load_batches(dataset, mine, preprocessor, num_workers)

@@ -9,6 +9,9 @@ from typing import Any
 import pytest
 from mmengine.config import Config
 
+from mmsemi.engine.runner.recipe import read_recipe
+from mmsemi.engine.runner.stage import Stage
+
 CONFIGS = Path(__file__).resolve().parents[2] / 'configs'
 NAME = re.compile(
     r'(?P<method>[a-z0-9-]+)(_(?P<head>[a-z][a-z0-9-]+))?'
@@ -30,9 +33,42 @@ class Leaf:
         assert match, f'{self.path.name}: not METHOD[_HEAD]_BACKBONE_GxbB-N_DATA-HxW'
         return match.groupdict()
 
+    @property
+    def is_recipe(self) -> bool:
+        """Whether the method has stages; without reading the file."""
+        return self.path.name.startswith(('st_', 'stpp_', 'bst_'))
+
+    @cached_property
+    def stages(self) -> list[Stage]:
+        """The stages of a recipe, none of another config."""
+        if not self.is_recipe:
+            return []
+        return read_recipe(Config.fromfile(self.path), 'work')
+
     @cached_property
     def cfg(self) -> Config:
+        """The config, of a recipe that of its last stage."""
+        if self.stages:
+            return self.stages[-1].config()
         return Config.fromfile(self.path)
+
+    @property
+    def released_head(self) -> str | None:
+        """The head of ST++'s released code that the name promises."""
+        heads = {
+            'deeplabv3plus': 'DeepLabV3PlusHead',
+            'pspnet': 'PSPHead',
+            'deeplabv2': 'DeepLabV2Head',
+        }
+        return (
+            heads[self.name['head']]
+            if self.is_recipe and self.is_resnet50_or_more
+            else None
+        )
+
+    @property
+    def is_resnet50_or_more(self) -> bool:
+        return self.name['backbone'] != 'r18'
 
     @property
     def own_decoder(self) -> bool:
@@ -77,9 +113,10 @@ LEAVES = [
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
-    """Run a test that asks for ``leaf`` once for each of them."""
-    if 'leaf' in metafunc.fixturenames:
-        metafunc.parametrize('leaf', LEAVES, ids=lambda leaf: leaf.path.stem)
+    """Run a test that asks for ``leaf`` (or ``recipe``) once for each of them."""
+    for name in {'leaf', 'recipe'} & set(metafunc.fixturenames):
+        chosen = [leaf for leaf in LEAVES if name == 'leaf' or leaf.is_recipe]
+        metafunc.parametrize(name, chosen, ids=lambda leaf: leaf.path.stem)
 
 
 @pytest.fixture(scope='session')

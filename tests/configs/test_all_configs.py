@@ -19,7 +19,11 @@ METHODS = {
     'supervised': 'EncoderDecoder',
     'mean-teacher': 'MeanTeacher',
     'cutmix-seg': 'MeanTeacher',
+    'st': 'EncoderDecoder',
+    'stpp': 'EncoderDecoder',
+    'bst': 'BST',
 }
+TAUGHT = ('U2PL', 'MeanTeacher')
 # U2PL: 80 epochs (VOC) and 200 epochs (Cityscapes) of the unlabelled images.
 STEPS = {
     'voc12aug-classic': {92: 52400, 183: 52000, 366: 51040, 732: 49200, 1464: 45600},
@@ -54,9 +58,12 @@ def test_name_tells_the_network(leaf):
     assert backbone.depth == int(leaf.name['backbone'][1:])
     assert 4 * math.prod(backbone.strides) == int(leaf.name['stride'])
     if 'init_cfg' in backbone:
-        assert f'resnet{backbone.depth}_v1c' in backbone.init_cfg.checkpoint
+        weights = f'open-mmlab://resnet{backbone.depth}_v1c'
+        if leaf.released_head:
+            weights = f'torchvision://resnet{backbone.depth}'
+        assert backbone.init_cfg.checkpoint == weights
     head = 'U2PLHead' if leaf.own_decoder else 'DepthwiseSeparableASPPHead'
-    assert leaf.heads[0].type == head
+    assert leaf.heads[0].type == (leaf.released_head or head)
 
 
 def test_name_tells_crop_batch_and_length(leaf):
@@ -116,7 +123,7 @@ def test_hooks_fit_the_method(leaf):
     hooks = {hook.type: hook for hook in cfg.custom_hooks}
     assert 'ExactResumeHook' in hooks
     assert cfg.randomness.seed is not None
-    taught = cfg.model.type != 'EncoderDecoder'
+    taught = cfg.model.type in TAUGHT
     assert ('MeanTeacherHook' in hooks) == ('SetIterHook' in hooks) == taught
     if taught:
         start = hooks['MeanTeacherHook'].get('start_iter', 0)

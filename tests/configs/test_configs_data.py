@@ -9,6 +9,7 @@ from mmengine.config import Config
 from mmengine.registry import FUNCTIONS
 from PIL import Image
 
+from mmsemi.engine.runner.recipe import read_recipe
 from mmsemi.registry import DATASETS
 
 BASES = Path(__file__).resolve().parents[2] / 'configs/_base_/datasets'
@@ -89,3 +90,29 @@ def test_ade20k_leaves_out_the_zero_label(tmp_path):
     # 0 ("other") and void are left out, class 1 becomes 0 and so on
     row = np.repeat([VOID, 0, 1, VOID], 16)
     np.testing.assert_array_equal(label, row[None].repeat(48, 0))
+
+
+@pytest.mark.parametrize('kind', ['voc12aug', 'cityscapes'])
+def test_last_stage_finds_the_labels_of_the_others(leaves, tmp_path, kind):
+    """Labels have the name of the list's line, whatever the true masks are called."""
+    image, mask, split, expected = LAYOUTS[kind]
+    make_layout(tmp_path, image, mask, split)
+    leaf = next(
+        leaf
+        for leaf in leaves
+        if (leaf.name['method'], leaf.name['data'].split('-')[0]) == ('st', kind)
+    )
+    options = {'data_root': str(tmp_path), 'split': split}
+    recipe = read_recipe(Config.fromfile(leaf.path), str(tmp_path / 'work'), options)
+    labels = tmp_path / 'work/supervised/pseudo_labels/aachen'
+    labels.mkdir(parents=True)
+    Image.fromarray(np.full((48, 64), 3, np.uint8)).save(labels / 'b.png')
+    cfg = recipe[1].config({'{work_dir}': str(tmp_path / 'work')})
+    dataset = DATASETS.build(cfg.train_dataloader.dataset)
+    true, pseudo = (
+        set(dataset[i]['data_samples'].gt_sem_seg.data.unique().tolist())
+        for i in range(2)
+    )
+    assert true <= expected
+    # void where the crop is larger than the image, and where it is cut out
+    assert pseudo - {255} == {3}

@@ -22,6 +22,10 @@ def test_batches_of_equal_size_in_list_order(mixed_images):
     assert plan_batches(mixed_images(), 2) == [[0, 2], [1, 4], [3, 5], [6]]
     assert plan_batches(mixed_images(), 9) == [[0, 2, 3, 5, 6], [1, 4]]
     assert plan_batches(mixed_images(), 1) == [[i] for i in range(7)]
+    assert plan_batches(mixed_images()) == [[i] for i in range(7)]
+    assert plan_batches(mixed_images(), None, 'cuda:0') == [[0, 2, 3, 5, 6], [1, 4]]
+    with pytest.raises(ValueError, match='batch_size=0: give at least 1'):
+        plan_batches(mixed_images(), 0)
 
 
 def test_ids_are_those_of_the_list(mixed_images):

@@ -260,6 +260,8 @@ def work(rank: int, rendezvous: Path, label) -> None:
         PseudoLabelStore(
             rendezvous.parent / 'two', dict(sha256=[], settings={}, images={}), []
         )
+    # a rank that leaves closes the connection on what the other still reads
+    dist.barrier()
     dist.destroy_process_group()
 
 

@@ -3,8 +3,10 @@
 import copy
 import importlib.util
 import os
+import signal
 import subprocess
 import sys
+import time
 import traceback
 from collections.abc import Callable
 from pathlib import Path
@@ -15,6 +17,8 @@ from mmengine.config import Config
 
 HERE = Path(__file__).parent
 ROOT = HERE.parents[1]
+# look whether a child has ended, and leave its status to be collected
+WATCH = os.WEXITED | os.WNOHANG | os.WNOWAIT
 ENVIRONMENT = {
     'OMP_NUM_THREADS': '1',
     'PYTHONPATH': f'{ROOT}{os.pathsep}{HERE}',
@@ -111,11 +115,16 @@ def _train_here(argv: list[str], environment: dict[str, str]) -> None:
 def fork_train(tmp_path) -> Callable[..., list[int]]:
     """Return ``train(*argv, ranks=1)``: tools/train.py in forks of this process.
 
-    It starts at once, since all is imported. Returns the exit status of each rank,
-    -9 if it was killed.
+    It starts at once, since all is imported. With ``kill_when`` all are killed as
+    soon as it returns True. Returns the exit status of each rank, -9 if it was killed.
     """
 
-    def train(*argv: object, ranks: int = 1, port: int = 0) -> list[int]:
+    def train(
+        *argv: object,
+        ranks: int = 1,
+        port: int = 0,
+        kill_when: Callable[[], bool] | None = None,
+    ) -> list[int]:
         children = []
         words = [str(word) for word in argv]
         words += ['--launcher', 'pytorch'] if ranks > 1 else []
@@ -142,6 +151,12 @@ def fork_train(tmp_path) -> Callable[..., list[int]]:
                 finally:
                     os._exit(status)
             children.append(child)
+        while kill_when and os.waitid(os.P_PID, children[0], WATCH) is None:
+            if kill_when():
+                for child in children:
+                    os.killpg(child, signal.SIGKILL)
+                break
+            time.sleep(0.001)
         ends = [os.waitstatus_to_exitcode(os.waitpid(c, 0)[1]) for c in children]
         for rank, end in enumerate(ends):
             if end > 0:

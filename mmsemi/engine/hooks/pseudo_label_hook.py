@@ -53,7 +53,8 @@ class PseudoLabelHook(Hook):
         threshold: Least probability of a pixel that is not void. By default every
             pixel is labelled.
         soft: Also keep the probabilities. Defaults to False.
-        batch_size: Images of equal size in a batch. Defaults to 8.
+        batch_size: Images of equal size in a batch. By default 8 on a GPU, 1 on a
+            CPU.
         num_workers: Processes that load images. Defaults to 2.
         truth_dir: Folder of true masks of these images, for a report of the
             labels' mIoU only. By default no mask is opened.
@@ -79,7 +80,7 @@ class PseudoLabelHook(Hook):
         noise: float = 0.0,
         threshold: float | None = None,
         soft: bool = False,
-        batch_size: int = 8,
+        batch_size: int | None = None,
         num_workers: int = 2,
         truth_dir: str | None = None,
         amp: bool = False,

@@ -51,7 +51,8 @@ class ReliabilityHook(Hook):
             ``'.'``.
         networks: Names of the networks that are asked. By default the one that the
             method predicts on, or all if it predicts on a fusion.
-        batch_size: Images of equal size in a batch. Defaults to 8.
+        batch_size: Images of equal size in a batch. By default 8 on a GPU, 1 on a
+            CPU.
         num_workers: Processes that load images. Defaults to 2.
 
     Raises:
@@ -70,7 +71,7 @@ class ReliabilityHook(Hook):
         num_checkpoints: int = 3,
         out_dir: str = '.',
         networks: Sequence[str] | None = None,
-        batch_size: int = 8,
+        batch_size: int | None = None,
         num_workers: int = 2,
     ) -> None:
         if num_checkpoints < 2:

@@ -47,7 +47,7 @@ def find_references(
     """
     earlier = names[: names.index(name)]
     found = []
-    for key, value in _strings(options):
+    for key, value in strings(options):
         for match in PLACEHOLDER.finditer(value):
             source, what, problem = _read(match, name, names)
             if problem:
@@ -69,23 +69,28 @@ def _read(match: re.Match, name: str, names: list[str]) -> tuple[str, str, str]:
         if not source:
             return '', '', ''
     elif what not in ('last', 'best'):
-        return '', '', 'is none of {work_dir}, {<stage>.last} and {<stage>.best}'
+        return (
+            '',
+            '',
+            'is none of {work_dir}, {<stage>.last} and {<stage>.best}, and no key of '
+            'this recipe',
+        )
     if source in readable:
         return source, what, ''
     why = 'not done by then' if source in names else 'no stage of this recipe'
     return '', '', f'reads {source!r}, which is {why}'
 
 
-def _strings(value: Any, key: str = '') -> Iterator[tuple[str, str]]:
+def strings(value: Any, key: str = '') -> Iterator[tuple[str, str]]:
     """Yield (key path, string) of nested containers."""
     if isinstance(value, str):
         yield key, value
     elif isinstance(value, Mapping):
         for k, v in value.items():
-            yield from _strings(v, f'{key}.{k}' if key else str(k))
+            yield from strings(v, f'{key}.{k}' if key else str(k))
     elif isinstance(value, (list, tuple)):
         for i, v in enumerate(value):
-            yield from _strings(v, f'{key}.{i}' if key else str(i))
+            yield from strings(v, f'{key}.{i}' if key else str(i))
 
 
 def fill(value: Any, paths: Mapping[str, str]) -> Any:

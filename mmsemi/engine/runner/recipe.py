@@ -3,56 +3,15 @@
 import copy
 import os
 import re
-from collections.abc import Mapping
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from mmengine.config import Config
 
-from .launch import enable_amp, load_config
-from .placeholders import Reference, fill, find_references
-
-NEEDED = ('model', 'train_dataloader', 'train_cfg', 'optim_wrapper')
-
-
-@dataclass
-class Stage:
-    """One training of a recipe.
-
-    Attributes:
-        name: Its name in the recipe.
-        folder: Its work dir.
-        base: Its config as the file has it.
-        options: What is merged into the config, in this order.
-        amp: Train in half precision.
-        reads: What it reads from the stages before it and from itself.
-    """
-
-    name: str
-    folder: Path
-    base: Config
-    options: list[dict] = field(default_factory=list)
-    amp: bool = False
-    reads: list[Reference] = field(default_factory=list)
-
-    def config(self, paths: Mapping[str, str] | None = None) -> Config:
-        """Merge the config.
-
-        Args:
-            paths: Placeholder -> path. By default the placeholders stay.
-        """
-        cfg = copy.deepcopy(self.base)
-        for options in self.options:
-            cfg.merge_from_dict(fill(options, paths or {}))
-        if self.amp:
-            enable_amp(cfg)
-        return cfg
-
-    @property
-    def sources(self) -> list[str]:
-        """Names of the earlier stages that it reads."""
-        return list(dict.fromkeys(r.stage for r in self.reads if r.stage != self.name))
+from .launch import load_config, set_work_dir
+from .placeholders import find_references
+from .recipe_keys import NEEDED, check_shared, fill_in
+from .stage import Stage, check_checkpoints
 
 
 def read_recipe(
@@ -62,10 +21,12 @@ def read_recipe(
 
     Args:
         cfg: The recipe, a config with the list ``stages``. Each is a dict of
-            ``name``, ``config`` (a path from the recipe's folder or from the current
-            one) and, if need be, ``cfg_options``: changes of this config, in which
-            ``{work_dir}``, ``{name.last}`` and ``{name.best}`` stand for the recipe's
-            work dir and for checkpoints of the earlier stage ``name``.
+            ``name`` and, if need be, ``config``, a path from the recipe's folder or
+            from the current one (by default the recipe itself is the stage's config),
+            and ``cfg_options``: changes of this config, in which ``{work_dir}``,
+            ``{name.last}`` and ``{name.best}`` stand for the recipe's work dir and
+            for checkpoints of the earlier stage ``name``. Anywhere in the recipe
+            ``{key}`` stands for another of its keys.
         work_dir: Where each stage has a folder of its name.
         options: Changes of every stage's config, or of one: ``stages.<name>.key``.
         amp: Train all in half precision.
@@ -75,30 +36,65 @@ def read_recipe(
         ValueError: If a stage, an option or a placeholder is wrong.
     """
     recipe = str(cfg.filename)
-    entries = cfg.stages
+    options = options or {}
+    shared, entries = fill_in(cfg, options)
     if not isinstance(entries, list) or not entries:
         raise ValueError(f'{recipe}: stages must be a list of one or more stages')
     names: list[str] = []
     for number, entry in enumerate(entries, 1):
         names.append(_check_entry(entry, f'{recipe}, stage {number}', names))
-    common, own = _split_options(options or {}, names)
+    check_shared(shared, entries)
+    common, own = _split_options(options, names)
     stages: list[Stage] = []
     for name, entry in zip(names, entries, strict=True):
         where = f'{recipe}, stage {name!r}'
+        base = copy.deepcopy(shared)
+        if 'config' in entry:
+            base = _load(entry['config'], Path(recipe).absolute().parent, where)
         stage = Stage(
             name,
             Path(work_dir).absolute() / name,
-            _load(entry['config'], Path(recipe).absolute().parent, where),
+            base,
             [dict(entry.get('cfg_options') or {}), common, own[name]],
             amp,
         )
         merged = _merge(stage, where)
         for values in stage.options:
             stage.reads += find_references(values, name, names, where)
-        _check_checkpoints(stage, stages, where)
+        check_checkpoints(stage, stages, where)
         _check_merged(merged, where)
         stages.append(stage)
     return stages
+
+
+def load_stage(
+    path: str, options: dict | None = None, name: str | None = None
+) -> Config:
+    """Load the config of a training, of a recipe that of one stage.
+
+    For tools that do not train. ``{work_dir}`` is the recipe's default folder.
+
+    Args:
+        path: Of the config or recipe.
+        options: Changes, as of the command line.
+        name: The stage. By default the last.
+
+    Raises:
+        FileNotFoundError: If there is no such file.
+        ValueError: If there is no such stage.
+    """
+    cfg = load_config(path)
+    if 'stages' not in cfg:
+        if name is not None:
+            raise ValueError(f'{path} is no recipe and has no stage {name!r}')
+        cfg.merge_from_dict(options or {})
+        return cfg
+    set_work_dir(cfg, path, None)
+    stages = {s.name: s for s in read_recipe(cfg, cfg.work_dir, options)}
+    stage = stages.get(name or list(stages)[-1])
+    if stage is None:
+        raise ValueError(f'{path} has no stage {name!r}, but {list(stages)}')
+    return stage.config({'{work_dir}': str(stage.folder.parent)})
 
 
 def _check_entry(entry: Any, where: str, earlier: list[str]) -> str:
@@ -111,9 +107,10 @@ def _check_entry(entry: Any, where: str, earlier: list[str]) -> str:
             f'{where} has the unknown key {unknown[0]!r}: a stage has name, config and '
             'cfg_options, where changes of its config belong'
         )
-    for key in ('name', 'config'):
-        if not isinstance(entry.get(key), str):
-            raise ValueError(f'{where} has no {key}: write dict(name=…, config=…)')
+    if not isinstance(entry.get('name'), str):
+        raise ValueError(f'{where} has no name: write dict(name=…, config=…)')
+    if not isinstance(entry.get('config', ''), str):
+        raise ValueError(f'{where}: config={entry["config"]!r} must be a path')
     name = entry['name']
     if not re.fullmatch('[A-Za-z0-9_-]+', name):
         raise ValueError(
@@ -182,39 +179,6 @@ def _merge(stage: Stage, where: str) -> Config:
 def _check_merged(cfg: Config, where: str) -> None:
     for key in NEEDED:
         if not isinstance(cfg.get(key), dict):
-            raise ValueError(f'{where}: its config trains nothing, it has no {key}')
-
-
-def _check_checkpoints(stage: Stage, earlier: list[Stage], where: str) -> None:
-    """Refuse checkpoints that are not written."""
-    hooks = {source.name: checkpoint_hooks(source.config()) for source in earlier}
-    for reads in stage.reads:
-        if not reads.what:
-            continue
-        written = hooks[reads.stage]
-        if not written:
             raise ValueError(
-                f'{where}: {reads.key}={reads.value!r}, but stage {reads.stage!r} '
-                'writes no checkpoint: set its default_hooks.checkpoint'
+                f'{where}: its config, {cfg.filename}, trains nothing: it has no {key}'
             )
-        best = [hook.get('save_best') for hook in written if hook.get('save_best')]
-        if reads.what == 'best' and not (len(best) == 1 and _is_one(best[0])):
-            raise ValueError(
-                f'{where}: {reads.key}={reads.value!r}, but stage {reads.stage!r} '
-                f'does not keep one best checkpoint (save_best={best or None}): set '
-                "its default_hooks.checkpoint.save_best to one metric, e.g. 'mIoU', "
-                f'or read {{{reads.stage}.last}}'
-            )
-
-
-def checkpoint_hooks(cfg: Config) -> list[Mapping]:
-    """Return the configs of the hooks that write checkpoints."""
-    hooks = list(cfg.get('custom_hooks') or [])
-    default = cfg.get('default_hooks') or {}
-    # mmengine's Runner has one unless the config takes it away
-    hooks.append(default.get('checkpoint', dict(type='CheckpointHook')))
-    return [h for h in hooks if h and 'CheckpointHook' in str(h.get('type'))]
-
-
-def _is_one(save_best: Any) -> bool:
-    return isinstance(save_best, str) or len(save_best) == 1

@@ -12,7 +12,7 @@ from mmengine.dist import barrier, broadcast_object_list, is_main_process
 from mmengine.logging import print_log
 
 from .launch import adapt_to_machine, join_processes, train
-from .recipe import Stage
+from .stage import Stage
 from .stage_state import State, check_states, read_paths, read_state, write_done
 
 T = TypeVar('T')

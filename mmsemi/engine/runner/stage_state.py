@@ -13,7 +13,7 @@ from mmengine.config import Config
 from mmsemi.datasets.atomic import replacing
 
 from .launch import last_checkpoint
-from .recipe import Stage, checkpoint_hooks
+from .stage import Stage, checkpoint_hooks
 
 NOT_HASHED = ('work_dir', 'launcher')
 """Settings that may change between a run and its resume."""

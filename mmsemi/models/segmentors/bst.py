@@ -1,8 +1,10 @@
 """BST: two networks that label for each other, in our reading."""
 
+import copy
 from typing import Any
 
 import torch
+from mmengine.config import Config
 from mmengine.optim import OptimWrapper
 from mmengine.structures import PixelData
 from mmseg.utils import SampleList, add_prefix
@@ -37,9 +39,10 @@ class BST(SemiBaseSegmentor):
 
     Args:
         segmentor: Config of the first network (T1), any mmseg segmentor.
-        branch2: Config of the second network (T2), with the same classes, e.g. the
-            first with ``decode_head=dict(attention=dict(groups=32))``. It is
-            initialised independently.
+        branch2: Config of the second network (T2), with the same classes; without a
+            ``type``, changes of the first's, e.g.
+            ``dict(decode_head=dict(attention=dict(groups=32)))``. It is initialised
+            independently.
         predict_on: ``'branch1'``, ``'branch2'``, or ``'fusion'`` for the weighted
             mean of both. Defaults to ``'branch2'``, the one of the released code.
         fusion_weight: Weight of the first network in the fusion, in [0, 1]. Defaults
@@ -71,6 +74,7 @@ class BST(SemiBaseSegmentor):
                 f'fusion_weight={fusion_weight} is not in [0, 1]: it is the share of '
                 'branch1 in the fusion'
             )
+        branch2 = _second(segmentor, branch2)
         theirs, ours = (cfg.get('data_preprocessor') for cfg in (branch2, segmentor))
         if None not in (theirs, ours) and theirs != ours:
             raise ValueError(
@@ -110,7 +114,9 @@ class BST(SemiBaseSegmentor):
     @classmethod
     def network_config(cls, config: dict, name: str) -> dict:
         """Return the config of a network."""
-        return config['branch2' if name == 'branch2' else 'segmentor']
+        if name != 'branch2':
+            return config['segmentor']
+        return _second(config['segmentor'], config['branch2'])
 
     def train_step(self, data: Any, optim_wrapper: OptimWrapper) -> dict[str, Tensor]:
         """Do one step of mmengine's runner.
@@ -178,6 +184,15 @@ class BST(SemiBaseSegmentor):
         weight = self.fusion_weight
         prob1, prob2 = (scores.float().softmax(1) for scores in (scores1, scores2))
         return weight * prob1 + (1 - weight) * prob2
+
+
+def _second(segmentor: dict, branch2: dict) -> dict:
+    """Return the whole config of the second network."""
+    if 'type' in branch2:
+        return branch2
+    merged = Config(dict(network=copy.deepcopy(segmentor)))
+    merged.merge_from_dict(dict(network=branch2))
+    return merged.network
 
 
 def _log(prob: Tensor) -> Tensor:

@@ -6,7 +6,8 @@ from pathlib import Path
 import pytest
 from mmengine.config import Config
 
-from mmsemi.engine.runner.recipe import Stage, read_recipe
+from mmsemi.engine.runner.recipe import read_recipe
+from mmsemi.engine.runner.stage import Stage
 
 STAGES = [
     dict(name='first', config='toy.py'),

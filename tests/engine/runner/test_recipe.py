@@ -4,6 +4,9 @@ import re
 from pathlib import Path
 
 import pytest
+from mmengine.config import Config
+
+from mmsemi.engine.runner.recipe import load_stage, read_recipe
 
 
 def one(**changes) -> list[dict]:
@@ -78,13 +81,15 @@ def test_own_folder_and_no_folder(read):
         ([], 'stages must be a list of one or more stages'),
         (['a'], "stage 1 is 'a': write dict(name=…, config=…)"),
         ([dict(config='toy.py')], 'stage 1 has no name'),
-        ([dict(name='a')], 'stage 1 has no config'),
+        ([dict(name='a')], "'a': its config, "),
+        ([dict(name='a')], 'recipe.py, trains nothing: it has no model'),
+        (one(config=3), 'stage 1: config=3 must be a path'),
         (one(config_options={}), "stage 1 has the unknown key 'config_options'"),
         (one(name='a/b'), "stage 1 is named 'a/b'"),
         (one() + one(), "stage 2 is named 'a' as one before it: rename one"),
         (one(cfg_options=['x=1']), 'stage 1: cfg_options must be a dict'),
         (one(config='recipe.py'), 'recipe.py is itself a recipe: name the config'),
-        (one(cfg_options=dict(model=3)), "'a': its config trains nothing"),
+        (one(cfg_options=dict(model=3)), 'toy.py, trains nothing: it has no model'),
         (one(cfg_options={'model.type.x': 3}), 'toy.py and its options do not fit: '),
         (two('{c.last}'), "{c.last} reads 'c', which is no stage of this recipe"),
         (two('{b.last}'), "{b.last} reads 'b', which is not done by then"),
@@ -146,3 +151,107 @@ def test_wrong_options(read, options, message):
 def test_amp_of_another_wrapper(read):
     with pytest.raises(ValueError, match=r"stage 'a'.*optim_wrapper.type is 'Other'"):
         read(one(cfg_options={'optim_wrapper.type': 'Other'}), amp=True)
+
+
+SHARED = """
+_base_ = './toy.py'
+split = 'splits/12'
+root = 'data'
+rate = 0.25
+batch = dict(labeled=4)
+lists = dict(ann_file='{root}/{split}/labeled.txt')
+train_dataloader = dict(dataset=dict(ann_file='{split}/all.txt'), batch='{batch}')
+stages = [
+    dict(name='one', cfg_options={'optim_wrapper.optimizer.lr': '{rate}'}),
+    dict(
+        name='two',
+        cfg_options={
+            'train_dataloader.dataset': '{lists}',
+            'load_from': '{one.last}',
+            'labels': '{work_dir}/one/{split}',
+        },
+    ),
+]
+"""
+
+
+@pytest.fixture
+def read_text(toy_config, tmp_path):
+    """Return ``read(text, options)``: the stages of a recipe that has its own keys."""
+
+    def read_stages(text: str, options: dict | None = None):
+        path = toy_config.with_name('shared.py')
+        path.write_text(text)
+        return read_recipe(Config.fromfile(path), str(tmp_path / 'work'), options)
+
+    return read_stages
+
+
+def test_recipe_that_is_the_config_of_its_stages(read_text):
+    one, two = (stage.config() for stage in read_text(SHARED))
+    assert one.model == two.model == dict(type='Net', channels=8)
+    assert 'stages' not in one
+    assert one.train_dataloader.dataset.ann_file == 'splits/12/all.txt'
+    # alone in its string, a placeholder has the value's type
+    assert (one.optim_wrapper.optimizer.lr, two.optim_wrapper.optimizer.lr) == (
+        0.25,
+        0.1,
+    )
+    assert one.train_dataloader.batch == {'labeled': 4}
+    assert two.train_dataloader.dataset.ann_file == 'data/splits/12/labeled.txt'
+    assert two.load_from == '{one.last}'
+    assert two.labels == '{work_dir}/one/splits/12'
+
+
+def test_options_reach_the_placeholders(read_text):
+    options = {'split': 'x', 'batch.pseudo': 2, 'stages.two.rate': 3}
+    one, two = (stage.config() for stage in read_text(SHARED, options))
+    assert one.train_dataloader.dataset.ann_file == 'x/all.txt'
+    assert two.train_dataloader.dataset.ann_file == 'data/x/labeled.txt'
+    assert one.train_dataloader.batch == {'labeled': 4, 'pseudo': 2}
+
+
+@pytest.mark.parametrize(
+    ('old', 'new', 'message'),
+    [
+        ("'{split}/all.txt'", "'{slit}/all.txt'", "ann_file='{slit}/all.txt' names no"),
+        ("'{split}/all.txt'", "'{batch}/all.txt'", "batch is {'labeled': 4}, which is"),
+        ("'data'", "'{split}'", None),
+        ("'{batch}'", "'{work_dir}/one'", "stand in a stage's cfg_options only"),
+        ('rate = 0.25', "rate = '{rat}'\nrat = '{rate}'", "['rat', 'rate'] name each"),
+        ("name='one'", "config='toy.py', name='one'", None),
+    ],
+)
+def test_own_keys(read_text, old, new, message):
+    assert old in SHARED
+    if message is None:
+        read_text(SHARED.replace(old, new))
+        return
+    with pytest.raises(ValueError, match=re.escape(message)):
+        read_text(SHARED.replace(old, new))
+
+
+def test_shared_config_that_no_stage_uses(read_text):
+    text = SHARED.replace("name='one'", "config='toy.py', name='one'")
+    text = text.replace("name='two'", "config='toy.py', name='two'")
+    with pytest.raises(ValueError, match='all its stages have a config of their own'):
+        read_text(text)
+
+
+def test_tools_take_the_last_stage_of_a_recipe(read_text, toy_config, monkeypatch):
+    """What does not train reads a recipe as the config of one of its stages."""
+    monkeypatch.chdir(toy_config.parent)
+    path = toy_config.with_name('shared.py')
+    path.write_text(SHARED)
+    last = load_stage(str(path), {'root': 'x'})
+    assert last.train_dataloader.dataset.ann_file == 'x/splits/12/labeled.txt'
+    work = toy_config.parent / 'work_dirs/shared'
+    assert last.labels == f'{work}/one/splits/12'
+    first = load_stage(str(path), name='one')
+    assert first.train_dataloader.dataset.ann_file == 'splits/12/all.txt'
+    plain = load_stage(str(toy_config), {'model.channels': 4})
+    assert plain.model.channels == 4
+    with pytest.raises(ValueError, match=r"no stage 'three', but \['one', 'two'\]"):
+        load_stage(str(path), name='three')
+    with pytest.raises(ValueError, match="is no recipe and has no stage 'one'"):
+        load_stage(str(toy_config), name='one')

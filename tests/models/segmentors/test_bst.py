@@ -55,6 +55,24 @@ def test_networks_are_independent(bst_config):
     assert not own & {p.data_ptr() for p in model.branch2.parameters()}
 
 
+def test_second_network_as_changes_of_the_first(make_bst, bst_config):
+    """Without a type, ``branch2`` is the first network's config with other values."""
+    bst_config['branch2'] = dict(decode_head=dict(dropout_ratio=0.5))
+    first = copy.deepcopy(bst_config['segmentor'])
+    model = make_bst()
+    ratios = [n.decode_head.dropout_ratio for n in model.networks().values()]
+    assert ratios == [first['decode_head'].get('dropout_ratio', 0.1), 0.5]
+    shapes = [
+        {k: v.shape for k, v in network.state_dict().items()}
+        for network in model.networks().values()
+    ]
+    assert shapes[0] == shapes[1]
+    written = type(model).network_config(bst_config, 'branch2')
+    first['decode_head']['dropout_ratio'] = 0.5
+    assert written == first
+    assert bst_config['segmentor']['decode_head'] != first['decode_head']
+
+
 def test_both_networks_train(make_bst):
     model = make_bst()
     for mode in (False, True):

@@ -1,0 +1,11 @@
+_base_ = [
+    '../_base_/models/deeplabv3plus_r18-d16_camvid.py',
+    '../_base_/datasets/staged_camvid.py',
+    '../_base_/recipes/stpp.py',
+    '../_base_/schedules/schedule_2500_adamw.py',
+    '../_base_/default_runtime.py',
+]
+supervised_iters = 2500
+reliable_iters = 2500
+iters = 2500
+scales = [0.75, 1.0, 1.25]

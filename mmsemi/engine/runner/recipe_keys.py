@@ -1,0 +1,108 @@
+"""The keys of a recipe itself: what its stages share, and placeholders for them."""
+
+import copy
+from collections.abc import Collection, Mapping
+from typing import Any
+
+from mmengine.config import Config
+
+from .placeholders import PLACEHOLDER, strings
+
+NEEDED = ('model', 'train_dataloader', 'train_cfg', 'optim_wrapper')
+"""What a config must have to train."""
+
+OWN = {'stages', 'work_dir'}
+"""Keys of a recipe that are no part of a training's config."""
+
+
+def fill_in(cfg: Config, options: dict) -> tuple[Config, Any]:
+    """Return what a recipe's stages share, and the stages, without its own keys.
+
+    Args:
+        cfg: The recipe.
+        options: The command line's. Those of the recipe's keys hold for their
+            placeholders too.
+    """
+    cfg = copy.deepcopy(cfg)
+    own = {k: v for k, v in options.items() if k.split('.')[0] in cfg.keys() - OWN}
+    cfg.merge_from_dict(own)
+    values = {k: v for k, v in cfg.to_dict().items() if k != 'work_dir'}
+    try:
+        values = fill_own(values, set(values) - OWN)
+    except ValueError as error:
+        raise ValueError(f'{cfg.filename}: {error}') from error
+    entries = values.pop('stages')
+    return Config(values, filename=cfg.filename), entries
+
+
+def check_shared(shared: Config, entries: list[dict]) -> None:
+    """Refuse a shared config that nothing would use, or with unknown placeholders."""
+    where = shared.filename
+    if all('config' in entry for entry in entries):
+        for key in NEEDED:
+            if key in shared:
+                raise ValueError(
+                    f'{where} has {key}, but all its stages have a config of their '
+                    "own: remove it, or a stage's config to let it use the recipe's"
+                )
+        return
+    for key, text in strings(shared.to_dict()):
+        if PLACEHOLDER.search(text):
+            raise ValueError(
+                f'{where}: {key}={text!r} names no key of this recipe; {{work_dir}}, '
+                "{<stage>.last} and {<stage>.best} stand in a stage's cfg_options only"
+            )
+
+
+def fill_own(config: Mapping[str, Any], names: Collection[str]) -> dict[str, Any]:
+    """Return a copy of a config with values for the names of its own keys.
+
+    A string that is nothing but ``'{name}'`` becomes the value, of any type; within
+    a longer string it becomes its text.
+
+    Args:
+        config: The config.
+        names: Its keys that may stand as placeholders; others stay.
+
+    Raises:
+        ValueError: If a list or dict is to be written into a longer string, or keys
+            name each other in a circle.
+    """
+    for _ in range(len(config) + 1):
+        values = {name: config[name] for name in names}
+        filled = {key: _with_values(v, values, key) for key, v in config.items()}
+        if filled == config:
+            break
+        config = filled
+    circle = sorted(name for name in names if _names(filled[name]) & set(names))
+    if circle:
+        raise ValueError(f'the keys {circle} name each other in a circle: break it')
+    return filled
+
+
+def _names(value: Any) -> set[str]:
+    """Return the names in the placeholders of nested containers."""
+    return {m['name'] for _, text in strings(value) for m in PLACEHOLDER.finditer(text)}
+
+
+def _with_values(value: Any, values: Mapping[str, Any], key: str) -> Any:
+    if isinstance(value, Mapping):
+        return {k: _with_values(v, values, f'{key}.{k}') for k, v in value.items()}
+    if isinstance(value, (list, tuple)):
+        filled = (_with_values(v, values, f'{key}.{i}') for i, v in enumerate(value))
+        return type(value)(filled)
+    if not isinstance(value, str):
+        return copy.deepcopy(value)
+    for match in PLACEHOLDER.finditer(value):
+        token, name = match['token'], match['name']
+        if match['what'] is not None or name not in values:
+            continue
+        if token == value:
+            return copy.deepcopy(values[name])
+        if not isinstance(values[name], (str, int, float)):
+            raise ValueError(
+                f'{key}={value!r}: {name} is {values[name]!r}, which is no text: let '
+                f'{token} stand alone'
+            )
+        value = value.replace(token, str(values[name]))
+    return value
