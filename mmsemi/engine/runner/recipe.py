@@ -10,8 +10,9 @@ from mmengine.config import Config
 
 from .launch import load_config, set_work_dir
 from .placeholders import find_references
-from .recipe_keys import NEEDED, check_shared, fill_in
+from .recipe_keys import check_shared, fill_in
 from .stage import Stage, check_checkpoints
+from .stage_checks import check_config
 
 
 def read_recipe(
@@ -62,7 +63,7 @@ def read_recipe(
         for values in stage.options:
             stage.reads += find_references(values, name, names, where)
         check_checkpoints(stage, stages, where)
-        _check_merged(merged, where)
+        check_config(merged, where)
         stages.append(stage)
     return stages
 
@@ -174,11 +175,3 @@ def _merge(stage: Stage, where: str) -> Config:
         raise ValueError(
             f'{where}: {stage.base.filename} and its options do not fit: {error}'
         ) from error
-
-
-def _check_merged(cfg: Config, where: str) -> None:
-    for key in NEEDED:
-        if not isinstance(cfg.get(key), dict):
-            raise ValueError(
-                f'{where}: its config, {cfg.filename}, trains nothing: it has no {key}'
-            )

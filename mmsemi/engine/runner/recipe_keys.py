@@ -7,9 +7,7 @@ from typing import Any
 from mmengine.config import Config
 
 from .placeholders import PLACEHOLDER, strings
-
-NEEDED = ('model', 'train_dataloader', 'train_cfg', 'optim_wrapper')
-"""What a config must have to train."""
+from .stage_checks import NEEDED
 
 OWN = {'stages', 'work_dir'}
 """Keys of a recipe that are no part of a training's config."""

@@ -13,6 +13,7 @@ from mmengine.logging import print_log
 
 from .launch import adapt_to_machine, join_processes, train
 from .stage import Stage
+from .stage_checks import check_lists
 from .stage_state import State, check_states, read_paths, read_state, write_done
 
 T = TypeVar('T')
@@ -32,6 +33,7 @@ def run_stages(
 
     Raises:
         FileExistsError: Without ``resume``, there is a stage's work.
+        FileNotFoundError: If a list of images of any stage is missing.
         ValueError: If a stage does not fit this machine, or its work was done with
             another config.
         RuntimeError: If a stage fails; its cause is the failure.
@@ -40,6 +42,9 @@ def run_stages(
         cfg = _prepared(stage, {}, launcher)
     join_processes(cfg)
     states = from_rank_0(lambda: check_states(stages, resume))
+    for stage, state in zip(stages, states, strict=True):
+        if not state.done:
+            check_lists(stage.config(), f'stage {stage.name!r}')
     for number, (stage, state) in enumerate(zip(stages, states, strict=True), 1):
         title = f'Stage {number} of {len(stages)}, {stage.name}, in {stage.folder}'
         print_log(f'{title}: {state}', logger='current')

@@ -30,10 +30,13 @@ STAGES = [
 @pytest.fixture
 def toy_config(tmp_path: Path) -> Path:
     """Write the config of a training of 9 iterations; nothing of it can be built."""
+    (tmp_path / 'all.txt').write_text('a\n')
     cfg = Config(
         dict(
             model=dict(type='Net', channels=8),
-            train_dataloader=dict(dataset=dict(ann_file='all.txt')),
+            train_dataloader=dict(
+                dataset=dict(data_root=str(tmp_path), ann_file='all.txt')
+            ),
             train_cfg=dict(type='IterBasedTrainLoop', max_iters=9),
             optim_wrapper=dict(type='OptimWrapper', optimizer=dict(lr=0.1)),
             default_hooks=dict(
