@@ -91,6 +91,7 @@ class Ensemble:
                 for network in self.networks
             ]
         prob = fuse_probabilities(probs, self.weights, noise)
+        # on a CPU several times faster than argmax alone
         confidence, label = prob.max(1)
         if self.threshold is not None:
             label.masked_fill_(confidence < self.threshold, VOID)

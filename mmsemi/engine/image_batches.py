@@ -2,7 +2,9 @@
 
 import os
 import sys
+from collections import deque
 from collections.abc import Callable, Hashable, Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
 from typing import Any, NamedTuple
 
@@ -11,7 +13,6 @@ from mmengine.dataset import pseudo_collate
 from mmengine.dist import get_rank
 from mmengine.utils import ProgressBar
 from torch import Tensor, nn
-from torch.utils.data import DataLoader
 
 from mmsemi.datasets import UnlabeledDataset
 from mmsemi.datasets.file_checks import check_image_file, picture_size
@@ -114,7 +115,8 @@ def load_batches(
         dataset: Its pipeline loads, may resize, and ends with ``PackSegInputs``.
         batches: Indices of images that are of one size.
         preprocessor: The model's ``SegDataPreProcessor`` (or the one of a method).
-        num_workers: Processes that load; 0 loads in this one.
+        num_workers: Threads that load ahead; 0 loads in this one. No processes: images
+            would come back through a pipe, which takes longer than a small network.
 
     Yields:
         The indices, the images (B, 3, H, W) on the preprocessor's device, without
@@ -123,15 +125,9 @@ def load_batches(
     Raises:
         ValueError: The pipeline does not end with ``PackSegInputs``.
     """
-    loader: DataLoader = DataLoader(
-        dataset,
-        batch_sampler=batches,
-        collate_fn=pseudo_collate,
-        num_workers=num_workers,
-        # of its own, or each start would draw from torch's global one
-        generator=torch.Generator(),
-    )
-    for indices, batch in zip(batches, loader, strict=True):
+    loaded = _load(dataset, batches, num_workers)
+    for indices, images in zip(batches, loaded, strict=True):
+        batch = pseudo_collate(images)
         if 'inputs' not in batch or isinstance(batch['inputs'], dict):
             raise ValueError(
                 'the pipeline of the images to label must end with PackSegInputs or '
@@ -139,9 +135,29 @@ def load_batches(
             )
         height, width = batch['inputs'][0].shape[-2:]
         size = batch['data_samples'][0].metainfo['ori_shape']
-        images = preprocessor(batch, False)['inputs']
+        inputs = preprocessor(batch, False)['inputs']
         # each view of an image is padded by itself
-        yield ImageBatch(indices, images[..., :height, :width], tuple(size[:2]))
+        yield ImageBatch(indices, inputs[..., :height, :width], tuple(size[:2]))
+
+
+def _load(
+    dataset: UnlabeledDataset, batches: Sequence[list[int]], num_workers: int
+) -> Iterator[list[dict]]:
+    """Yield the images of each batch, in order; some batches are loaded ahead."""
+    if not num_workers:
+        yield from ([dataset[i] for i in indices] for indices in batches)
+        return
+    pool = ThreadPoolExecutor(num_workers)
+    ahead: deque[list[Future]] = deque()
+    try:
+        for indices in batches:
+            ahead.append([pool.submit(dataset.__getitem__, i) for i in indices])
+            if len(ahead) > 2 * num_workers:
+                yield [image.result() for image in ahead.popleft()]
+        while ahead:
+            yield [image.result() for image in ahead.popleft()]
+    finally:
+        pool.shutdown(cancel_futures=True)
 
 
 @contextmanager

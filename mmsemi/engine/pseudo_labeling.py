@@ -93,7 +93,7 @@ def generate_pseudo_labels(
         noise: Bound of the pixel noise on the weight of the first of two networks.
         threshold: Least probability of a pixel that is not void.
         batch_size: Images in a batch. By default 8 on a GPU, 1 on a CPU.
-        num_workers: Processes that load images.
+        num_workers: Threads that load images.
         truth_dir: Folder of the true label maps, named as mmseg would, to report
             their mIoU with the pseudo-labels. Without it, no mask is opened.
         amp: Half precision.

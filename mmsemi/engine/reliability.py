@@ -33,7 +33,7 @@ def score_images(
         dataset: The images.
         preprocessor: The model's data preprocessor, on the networks' device.
         batch_size: Images in a batch. By default 8 on a GPU, 1 on a CPU.
-        num_workers: Processes that load images.
+        num_workers: Threads that load images.
 
     Returns:
         Scores (N,) in [0, 1] in the order of the list, the mean of the networks'

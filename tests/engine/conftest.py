@@ -18,6 +18,7 @@ from PIL import Image
 from torch import Tensor, nn
 
 from mmsemi.datasets import UnlabeledDataset
+from mmsemi.datasets.atomic import replacing
 
 NUMBERS = itertools.count()
 
@@ -177,7 +178,9 @@ def mixed_images(tmp_path: Path) -> Callable[..., UnlabeledDataset]:
 
     def build(names: str = 'abcdefg', **changes) -> UnlabeledDataset:
         lines = [f'{"x" if name < "d" else "y"}/{name}' for name in names]
-        (folder / f'{names}.txt').write_text('\n'.join(lines))
+        # in one piece: two processes may build it at once
+        with replacing(folder / f'{names}.txt') as aside:
+            aside.write_text('\n'.join(lines))
         cfg = dict(
             ann_file=f'{names}.txt',
             data_root=str(folder),

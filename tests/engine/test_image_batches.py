@@ -1,9 +1,12 @@
+import itertools
 import os
+import time
 
 import numpy as np
 import pytest
 import torch
 from mmseg.models import SegDataPreProcessor
+from mmseg.structures import SegDataSample
 from PIL import Image
 
 from mmsemi.datasets import UnlabeledDataset
@@ -140,3 +143,44 @@ def test_progress(capsys):
     with progress(0) as advance:
         pass
     assert '3/3' in capsys.readouterr().out.splitlines()[-1]
+
+
+class Slow:
+    """Images that take the longer to load the earlier they are; the fourth fails."""
+
+    def __init__(self) -> None:
+        self.loaded: list[int] = []
+
+    def __getitem__(self, index: int) -> dict:
+        time.sleep(0.02 * (3 - index % 3))
+        self.loaded.append(index)
+        if index == 40:
+            raise ValueError('image 40 is truncated')
+        size = (4, 4 + index)
+        sample = SegDataSample(metainfo=dict(ori_shape=size, img_shape=size))
+        return dict(inputs=torch.zeros(3, *size), data_samples=sample)
+
+
+@pytest.mark.parametrize('num_workers', [0, 3])
+def test_images_come_in_order_a_few_batches_ahead(num_workers, preprocessor):
+    dataset = Slow()
+    batches = [[i] for i in range(20)] + [[40], [41]]
+    found = load_batches(dataset, batches, preprocessor, num_workers)
+    for i in range(4):
+        batch = next(found)
+        assert (batch.indices, batch.size) == ([i], (4, 4 + i))
+    assert max(dataset.loaded) <= (3 if num_workers == 0 else 4 + 2 * num_workers)
+    assert [batch.indices for batch in itertools.islice(found, 16)] == batches[4:20]
+    # the image's own error, without the words of a worker process around it
+    with pytest.raises(ValueError, match=r'^image 40 is truncated$'):
+        next(found)
+
+
+def test_loading_ends_with_the_labelling(preprocessor):
+    dataset = Slow()
+    found = load_batches(dataset, [[i] for i in range(30)], preprocessor, 2)
+    next(found)
+    found.close()
+    before = len(dataset.loaded)
+    time.sleep(0.2)
+    assert len(dataset.loaded) == before < 10

@@ -1,7 +1,7 @@
 """Images per second of the labelling, beside a plain loop with the same network.
 
 The plain loop takes one image at a time: it loads, predicts each view, and writes
-the PNG before it goes on. The labelling loads in processes of their own, predicts
+the PNG before it goes on. The labelling loads in threads of their own, predicts
 images of equal size together, and writes in threads. Both run in one call, in turn,
 and each is measured by the least of some repeats.
 """

@@ -55,7 +55,7 @@ class PseudoLabelHook(Hook):
         soft: Also keep the probabilities. Defaults to False.
         batch_size: Images of equal size in a batch. By default 8 on a GPU, 1 on a
             CPU.
-        num_workers: Processes that load images. Defaults to 2.
+        num_workers: Threads that load images. Defaults to 2.
         truth_dir: Folder of true masks of these images, for a report of the
             labels' mIoU only. By default no mask is opened.
         amp: Half precision. Defaults to False.

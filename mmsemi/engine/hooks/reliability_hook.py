@@ -53,7 +53,7 @@ class ReliabilityHook(Hook):
             method predicts on, or all if it predicts on a fusion.
         batch_size: Images of equal size in a batch. By default 8 on a GPU, 1 on a
             CPU.
-        num_workers: Processes that load images. Defaults to 2.
+        num_workers: Threads that load images. Defaults to 2.
 
     Raises:
         ValueError: Before the first step: K is below 2, the training has too few
