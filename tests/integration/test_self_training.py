@@ -44,7 +44,8 @@ def run(toy, fork_train) -> Callable:
             'batch.labeled=2',
             'batch.reliable=1',
             'batch.unreliable=1',
-            'train_dataloader.batch_size=4',
+            'supervised_batch_size=4',
+            'batch_size=4',
             'default_hooks.checkpoint.interval=2',
             # a moment between two images, for the kill
             'stages.supervised.custom_hooks.1.batch_size=1',

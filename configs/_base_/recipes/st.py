@@ -1,6 +1,10 @@
 # ST: train on the labelled images, label the others, train anew on all of them.
 supervised_iters = 1000
 iters = 1000
+# images of a batch, in the first stage and after it
+supervised_batch_size = 8
+batch_size = 8
+# how many of each part; sums to the batch size
 supervised_batch = dict(labeled=8)
 batch = dict(labeled=4, pseudo=4)
 # which networks of a method label, with which weights and pixel noise
@@ -17,6 +21,7 @@ stages = [
         name='supervised',
         cfg_options={
             'train_cfg.max_iters': '{supervised_iters}',
+            'train_dataloader.batch_size': '{supervised_batch_size}',
             'train_dataloader.sampler.num_per_source': '{supervised_batch}',
             'custom_hooks': [
                 dict(type='ExactResumeHook'),
@@ -42,6 +47,7 @@ stages = [
         name='retrain',
         cfg_options={
             'train_cfg.max_iters': '{iters}',
+            'train_dataloader.batch_size': '{batch_size}',
             'train_dataloader.sampler.num_per_source': '{batch}',
             'train_dataloader.dataset.pseudo': '{pseudo}',
             'train_dataloader.dataset.pseudo.ann_file': '{split}/unlabeled.txt',

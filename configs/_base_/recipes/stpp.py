@@ -8,6 +8,10 @@ unlabeled = dict(
 supervised_iters = 1000
 reliable_iters = 1000
 iters = 1000
+# images of a batch, in the first stage and after it
+supervised_batch_size = 8
+batch_size = 8
+# how many of each part; sums to the batch size
 supervised_batch = dict(labeled=8)
 reliable_batch = dict(labeled=4, reliable=4)
 batch = dict(labeled=4, reliable=2, unreliable=2)
@@ -27,6 +31,7 @@ stages = [
         name='supervised',
         cfg_options={
             'train_cfg.max_iters': '{supervised_iters}',
+            'train_dataloader.batch_size': '{supervised_batch_size}',
             'train_dataloader.sampler.num_per_source': '{supervised_batch}',
             'custom_hooks': [
                 dict(type='ExactResumeHook'),
@@ -55,6 +60,7 @@ stages = [
         name='retrain_reliable',
         cfg_options={
             'train_cfg.max_iters': '{reliable_iters}',
+            'train_dataloader.batch_size': '{batch_size}',
             'train_dataloader.sampler.num_per_source': '{reliable_batch}',
             'train_dataloader.dataset.reliable': '{pseudo}',
             'train_dataloader.dataset.reliable.ann_file': (
@@ -84,6 +90,7 @@ stages = [
         name='retrain',
         cfg_options={
             'train_cfg.max_iters': '{iters}',
+            'train_dataloader.batch_size': '{batch_size}',
             'train_dataloader.sampler.num_per_source': '{batch}',
             'train_dataloader.dataset.reliable': '{pseudo}',
             'train_dataloader.dataset.reliable.ann_file': (

@@ -17,6 +17,10 @@ model = dict(
 supervised_iters = 2500
 reliable_iters = 2500
 iters = 2500
+# as many labelled images a step as without the others
+batch_size = 16
+reliable_batch = dict(labeled=8, reliable=8)
+batch = dict(labeled=8, reliable=4, unreliable=4)
 networks = ['branch1', 'branch2']
 # our choice, as the released code has no noise
 noise = 0.1
