@@ -98,7 +98,7 @@ def make_config(path: Path, settings: Settings, split: Path) -> Config:
     scale = iters / cfg.train_cfg.max_iters
     warm = max(1, round(cfg.param_scheduler[0].end * min(scale, 1)))
     cfg.param_scheduler[0].end = cfg.param_scheduler[1].begin = warm
-    cfg.param_scheduler[1].end = cfg.train_cfg.max_iters = iters
+    cfg.train_cfg.max_iters = iters
     cfg.train_cfg.val_interval = max(1, iters // 5)
     cfg.default_hooks.checkpoint.interval = max(1, iters // 5)
     cfg.default_hooks.logger.interval = max(1, min(20, iters // 4))

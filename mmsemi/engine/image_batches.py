@@ -30,8 +30,8 @@ def image_ids(dataset: UnlabeledDataset) -> list[str]:
     """Name each image as a list does: its path below the prefix, without suffix.
 
     Raises:
-        ValueError: An image is there twice, or the images of a folder differ in
-            their suffix (their labels could not be found by mmseg).
+        ValueError: An image is there twice or outside of the folder, or the images of
+            a folder differ in their suffix (mmseg could not find their labels).
     """
     root = dataset.data_prefix.get('img_path') or dataset.data_root or ''
     infos = (dataset.get_data_info(i) for i in range(len(dataset)))
@@ -48,6 +48,12 @@ def image_ids(dataset: UnlabeledDataset) -> list[str]:
     ids = [path[: len(path) - len(suffix)].replace(os.sep, '/') for path in paths]
     seen: set[str] = set()
     for name in ids:
+        if name.startswith('../'):
+            # its label would lie outside of the labels' folder
+            raise ValueError(
+                f'{dataset.ann_file} names the image {name!r}, outside of {root}: give '
+                'a data_prefix that holds all images'
+            )
         if name in seen:
             raise ValueError(
                 f'{dataset.ann_file or root} names the image {name!r} twice: remove '

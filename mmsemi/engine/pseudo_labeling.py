@@ -150,6 +150,25 @@ def _checked_ids(dataset: UnlabeledDataset) -> list[str]:
     return image_ids(dataset)
 
 
+def truth_files(
+    dataset: UnlabeledDataset, ids: Sequence[str], truth_dir: str
+) -> list[Path]:
+    """Return the true masks of images.
+
+    Raises:
+        FileNotFoundError: One does not exist.
+    """
+    suffix = dataset.seg_map_suffix
+    files = [Path(truth_dir, f'{name}{suffix}') for name in ids]
+    absent = [path for path in files if not path.is_file()]
+    if absent:
+        raise FileNotFoundError(
+            f'the true mask {absent[0]} does not exist ({len(absent)} of {len(ids)} '
+            'are missing): correct truth_dir or seg_map_suffix, or leave truth_dir out'
+        )
+    return files
+
+
 class _Tally:
     """Counts of labelled pixels, and their confusion with a truth."""
 
@@ -164,15 +183,7 @@ class _Tally:
         self._shift = int(dataset.reduce_zero_label)
         self._truths: list[Path] = []
         if truth_dir is not None:
-            suffix = dataset.seg_map_suffix
-            self._truths = [Path(truth_dir, f'{name}{suffix}') for name in ids]
-            absent = [path for path in self._truths if not path.is_file()]
-            if absent:
-                raise FileNotFoundError(
-                    f'the true mask {absent[0]} does not exist ({len(absent)} of '
-                    f'{len(ids)} are missing): correct truth_dir or seg_map_suffix, '
-                    'or leave truth_dir out'
-                )
+            self._truths = truth_files(dataset, ids, truth_dir)
         self._pixels = np.zeros(256, dtype=np.int64)
         self._confusion = np.zeros((len(classes), len(classes)), dtype=np.int64)
         self._images = {True: 0, False: 0}

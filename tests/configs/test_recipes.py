@@ -3,6 +3,7 @@
 import math
 
 import pytest
+from mmengine.config import Config
 
 from mmsemi.engine.runner.recipe import load_stage
 
@@ -102,7 +103,7 @@ def where_labels_are(cfg):
 
 def test_what_each_stage_learns_from_and_labels(recipe):
     configs = [stage.config() for stage in recipe.stages]
-    split = configs[0].split
+    split = Config.fromfile(recipe.path).split
     reliable = '{work_dir}/supervised/reliable.txt'
     unreliable = '{work_dir}/supervised/unreliable.txt'
     first = '{work_dir}/supervised/pseudo_labels'
@@ -143,7 +144,24 @@ def test_how_the_labels_are_made(recipe):
 def test_data_may_lie_elsewhere(recipe):
     """One key moves every part, also in the configs whose parts have others below."""
     cfg = load_stage(str(recipe.path), {'data_root': 'elsewhere', 'split': 'mine'})
-    parts = [cfg.train_dataloader.dataset.labeled]
-    parts += [cfg.val_dataloader.dataset, cfg.test_dataloader.dataset, cfg.pseudo]
+    parts = [p for p in cfg.train_dataloader.dataset.values() if isinstance(p, dict)]
+    parts += [cfg.val_dataloader.dataset, cfg.test_dataloader.dataset]
     assert {part.data_root for part in parts} == {'elsewhere'}
     assert parts[0].ann_file == 'mine/labeled.txt'
+
+
+def test_optimisation(recipe):
+    """The released code's, for 16 images; on small data our own AdamW."""
+    cfg = recipe.cfg
+    optimizer, data = cfg.optim_wrapper.optimizer, recipe.name['data'].split('-')[0]
+    assert [scheduler.get('end') for scheduler in cfg.param_scheduler][-1] is None
+    if data not in TOTAL:
+        assert optimizer.type == 'AdamW'
+        return
+    rate = dict(voc12aug=0.001, cityscapes=0.004)[data]
+    assert dict(optimizer) == dict(
+        type='SGD', lr=rate, momentum=0.9, weight_decay=0.0001
+    )
+    resize = cfg.train_dataloader.dataset.labeled.pipeline[2]
+    base = dict(voc12aug=400, cityscapes=2048)[data]
+    assert (resize.scale, resize.ratio_range) == ((base, base), (0.5, 2.0))

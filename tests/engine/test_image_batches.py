@@ -54,6 +54,15 @@ def test_an_image_twice(mixed_images):
         image_ids(mixed_images('aba'))
 
 
+def test_an_image_outside_of_the_folder(mixed_images):
+    """Its label would be written over whatever lies beside the labels' folder."""
+    dataset = mixed_images()
+    root = dataset.data_prefix['img_path']
+    dataset.data_prefix['img_path'] = f'{root}/x'
+    with pytest.raises(ValueError, match=r"image '../y/d', outside of .*/x: give a"):
+        image_ids(dataset)
+
+
 def test_several_suffixes(mixed_images):
     dataset = mixed_images(ann_file='', img_suffix=None)
     root = dataset.data_prefix['img_path']

@@ -14,8 +14,10 @@ noise = 0.0
 # ST++'s test-time augmentation
 scales = [0.5, 0.75, 1.0, 1.5, 2.0]
 flip = True
-# folder of masks of the unlabelled images, for a report of the labels' mIoU only
+# folder of masks of the unlabelled images, for a report of the labels' mIoU only, and
+# the end of their names
 truth = None
+truth_suffix = '.png'
 stages = [
     dict(
         name='supervised',
@@ -31,6 +33,7 @@ stages = [
                         data_root='{data_root}',
                         data_prefix=dict(img_path='{images}'),
                         img_suffix='{img_suffix}',
+                        seg_map_suffix='{truth_suffix}',
                         ann_file='{split}/unlabeled.txt',
                     ),
                     networks='{networks}',

@@ -3,9 +3,10 @@ optim_wrapper = dict(
     type='OptimWrapper',
     optimizer=dict(type='AdamW', lr=1e-3, betas=(0.9, 0.999), weight_decay=0.01),
 )
+# without an `end` the runner takes max_iters
 param_scheduler = [
     dict(type='LinearLR', start_factor=0.01, by_epoch=False, begin=0, end=100),
-    dict(type='PolyLR', power=0.9, eta_min=0.0, by_epoch=False, begin=100, end=2500),
+    dict(type='PolyLR', power=0.9, eta_min=0.0, by_epoch=False, begin=100),
 ]
 train_cfg = dict(type='IterBasedTrainLoop', max_iters=2500, val_interval=500)
 val_cfg = dict(type='TeacherStudentValLoop')

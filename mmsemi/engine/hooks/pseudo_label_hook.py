@@ -13,6 +13,7 @@ from mmengine.runner import Runner, load_checkpoint
 from mmsemi.datasets.pseudo_label_folder import check_label_folder
 from mmsemi.datasets.pseudo_label_store import PseudoLabelStore
 from mmsemi.engine.ensemble import Ensemble
+from mmsemi.engine.image_batches import image_ids
 from mmsemi.engine.labeling_setup import (
     broadcast_weights,
     choose_networks,
@@ -20,7 +21,7 @@ from mmsemi.engine.labeling_setup import (
     make_manifest,
     refuse_labeled,
 )
-from mmsemi.engine.pseudo_labeling import generate_pseudo_labels
+from mmsemi.engine.pseudo_labeling import generate_pseudo_labels, truth_files
 from mmsemi.registry import HOOKS
 
 from .semi_visualization_hook import evaluating
@@ -57,13 +58,16 @@ class PseudoLabelHook(Hook):
             CPU.
         num_workers: Threads that load images. Defaults to 2.
         truth_dir: Folder of true masks of these images, for a report of the
-            labels' mIoU only. By default no mask is opened.
+            labels' mIoU only; their names end with the data set's
+            ``seg_map_suffix``. By default no mask is opened.
         amp: Half precision. Defaults to False.
 
     Raises:
         ValueError: Before the first step: a value is outside its range, the folder
-            holds files of another origin, images to label have true labels in the
-            training, or the best checkpoint is asked for and none is kept.
+            holds files of another origin or is another hook's, images to label have
+            true labels in the training, or the best checkpoint is asked for and
+            none is kept.
+        FileNotFoundError: The masks of ``truth_dir`` are not there.
     """
 
     priority = 'LOW'
@@ -113,12 +117,25 @@ class PseudoLabelHook(Hook):
         with evaluating(model):
             Ensemble(list(networks.values()), **self.settings)
         check_label_folder(self._folder(runner))
+        others = [hook for hook in runner.hooks if isinstance(hook, PseudoLabelHook)]
+        if any(hook.out_dir == self.out_dir for hook in others if hook is not self):
+            raise ValueError(
+                f'two PseudoLabelHooks write into {self._folder(runner)}, and each '
+                "deletes the other's labels: give them different out_dirs"
+            )
+        if self.truth_dir is not None and not os.path.isdir(self.truth_dir):
+            raise FileNotFoundError(
+                f'PseudoLabelHook truth_dir={self.truth_dir!r} is no folder: correct '
+                'it, or leave it out'
+            )
         if self.checkpoint == 'best':
             _best_hook(runner)
         listed = self.dataset.get('ann_file')
         root = self.dataset.get('data_root') or ''
         if not listed or os.path.exists(os.path.join(root, listed)):
-            self._images(runner)
+            dataset = self._images(runner)
+            if self.truth_dir is not None:
+                truth_files(dataset, image_ids(dataset), self.truth_dir)
 
     def after_train(self, runner: Runner) -> None:
         """Label the images."""

@@ -1,6 +1,5 @@
 """A recipe: trainings that follow one another, and what each reads from the others."""
 
-import copy
 import os
 import re
 from pathlib import Path
@@ -10,7 +9,7 @@ from mmengine.config import Config
 
 from .launch import load_config, set_work_dir
 from .placeholders import find_references
-from .recipe_keys import check_shared, fill_in
+from .recipe_keys import check_shared, fill_in, recipe_only
 from .stage import Stage, check_checkpoints
 from .stage_checks import check_config
 
@@ -27,7 +26,8 @@ def read_recipe(
             and ``cfg_options``: changes of this config, in which ``{work_dir}``,
             ``{name.last}`` and ``{name.best}`` stand for the recipe's work dir and
             for checkpoints of the earlier stage ``name``. Anywhere in the recipe
-            ``{key}`` stands for another of its keys.
+            ``{key}`` stands for another of its keys. The second stage trains with the
+            config's seed + 1, and so on: from other initial weights.
         work_dir: Where each stage has a folder of its name.
         options: Changes of every stage's config, or of one: ``stages.<name>.key``.
         amp: Train all in half precision.
@@ -37,27 +37,33 @@ def read_recipe(
         ValueError: If a stage, an option or a placeholder is wrong.
     """
     recipe = str(cfg.filename)
-    options = options or {}
-    shared, entries = fill_in(cfg, options)
+    entries = cfg.stages
     if not isinstance(entries, list) or not entries:
         raise ValueError(f'{recipe}: stages must be a list of one or more stages')
     names: list[str] = []
     for number, entry in enumerate(entries, 1):
         names.append(_check_entry(entry, f'{recipe}, stage {number}', names))
-    check_shared(shared, entries)
-    common, own = _split_options(options, names)
+    common, own = _split_options(options or {}, names)
+    only = recipe_only(cfg)
     stages: list[Stage] = []
-    for name, entry in zip(names, entries, strict=True):
+    for i, name in enumerate(names):
         where = f'{recipe}, stage {name!r}'
-        base = copy.deepcopy(shared)
+        # a key of the recipe may be changed for one stage
+        changes = {**common, **own[name]}
+        keys = {k: v for k, v in changes.items() if k.split('.')[0] in only}
+        shared, filled = fill_in(cfg, keys)
+        check_shared(shared, filled)
+        base, entry = shared, filled[i]
         if 'config' in entry:
             base = _load(entry['config'], Path(recipe).absolute().parent, where)
+        rest = {k: v for k, v in changes.items() if k not in keys}
         stage = Stage(
             name,
             Path(work_dir).absolute() / name,
             base,
-            [dict(entry.get('cfg_options') or {}), common, own[name]],
+            [dict(entry.get('cfg_options') or {}), rest],
             amp,
+            number=i,
         )
         merged = _merge(stage, where)
         for values in stage.options:

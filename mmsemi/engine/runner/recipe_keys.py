@@ -1,10 +1,12 @@
 """The keys of a recipe itself: what its stages share, and placeholders for them."""
 
 import copy
+import inspect
 from collections.abc import Collection, Mapping
 from typing import Any
 
 from mmengine.config import Config
+from mmengine.runner import Runner
 
 from .placeholders import PLACEHOLDER, strings
 from .stage_checks import NEEDED
@@ -12,25 +14,37 @@ from .stage_checks import NEEDED
 OWN = {'stages', 'work_dir'}
 """Keys of a recipe that are no part of a training's config."""
 
+RUNNER = {*inspect.signature(Runner.__init__).parameters, 'tta_model', 'tta_pipeline'}
+"""Keys that a training reads."""
+
 
 def fill_in(cfg: Config, options: dict) -> tuple[Config, Any]:
     """Return what a recipe's stages share, and the stages, without its own keys.
 
+    What stands only for placeholders is left out: a stage's config then changes with
+    what the stage reads, not with the lengths of others.
+
     Args:
         cfg: The recipe.
-        options: The command line's. Those of the recipe's keys hold for their
-            placeholders too.
+        options: Changes of its keys.
     """
     cfg = copy.deepcopy(cfg)
-    own = {k: v for k, v in options.items() if k.split('.')[0] in cfg.keys() - OWN}
-    cfg.merge_from_dict(own)
+    cfg.merge_from_dict(options)
     values = {k: v for k, v in cfg.to_dict().items() if k != 'work_dir'}
     try:
-        values = fill_own(values, set(values) - OWN)
+        filled = fill_own(values, set(values) - OWN)
     except ValueError as error:
         raise ValueError(f'{cfg.filename}: {error}') from error
-    entries = values.pop('stages')
-    return Config(values, filename=cfg.filename), entries
+    entries = filled.pop('stages')
+    only = recipe_only(cfg)
+    shared = {k: v for k, v in filled.items() if k not in only}
+    return Config(shared, filename=cfg.filename), entries
+
+
+def recipe_only(cfg: Config) -> set[str]:
+    """Return the keys of a recipe that stand for placeholders and nothing else."""
+    named = _names(cfg.to_dict())
+    return {key for key in cfg if key in named and key not in RUNNER}
 
 
 def check_shared(shared: Config, entries: list[dict]) -> None:

@@ -23,6 +23,7 @@ class Stage:
         options: What is merged into the config, in this order.
         amp: Train in half precision.
         reads: What it reads from the stages before it and from itself.
+        number: Its place in the recipe, from 0, which is added to the seed.
     """
 
     name: str
@@ -31,6 +32,7 @@ class Stage:
     options: list[dict] = field(default_factory=list)
     amp: bool = False
     reads: list[Reference] = field(default_factory=list)
+    number: int = 0
 
     def config(self, paths: Mapping[str, str] | None = None) -> Config:
         """Merge the config.
@@ -41,6 +43,10 @@ class Stage:
         cfg = copy.deepcopy(self.base)
         for options in self.options:
             cfg.merge_from_dict(fill(options, paths or {}))
+        randomness = cfg.get('randomness') or {}
+        if randomness.get('seed') is not None:
+            # else all networks would start from the same weights
+            cfg.randomness.seed += self.number
         if self.amp:
             enable_amp(cfg)
         return cfg

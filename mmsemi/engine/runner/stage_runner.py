@@ -14,7 +14,7 @@ from mmengine.logging import print_log
 from .launch import adapt_to_machine, join_processes, train
 from .stage import Stage
 from .stage_checks import check_lists
-from .stage_state import State, check_states, read_paths, read_state, write_done
+from .stage_state import State, check_states, read_paths, read_state, write_note
 
 T = TypeVar('T')
 
@@ -71,10 +71,12 @@ def _run_stage(stage: Stage, state: State, earlier: list[Stage], launcher: str) 
         cfg.resume, cfg.load_from = True, state.checkpoint
     # a process that starts with this stage finds it so
     torch.backends.cudnn.benchmark = False
+    if state.checkpoint is None and is_main_process():
+        write_note(stage, 'started')
     iteration = train(cfg)
     barrier()
     if is_main_process():
-        write_done(stage, iteration)
+        write_note(stage, 'done', iteration)
     barrier()
 
 

@@ -27,7 +27,7 @@ class State:
         done: Its training and what its hooks do after it are done.
         iteration: The last one, of a stage that is done.
         checkpoint: The last one, of a stage that is not.
-        changed: Of a stage that is done: how its config has changed since.
+        changed: How its config has changed since it was done or started.
     """
 
     done: bool = False
@@ -42,7 +42,8 @@ class State:
 
     def __str__(self) -> str:
         if self.changed:
-            return f'done with another config: {self.changed}'
+            how = 'done' if self.done else 'cut, and started'
+            return f'{how} with another config: {self.changed}'
         if self.done:
             return f'done ({self.iteration} iterations)'
         if self.checkpoint is None:
@@ -55,12 +56,21 @@ def read_state(stage: Stage) -> State:
     """Read a stage's state from its folder.
 
     Raises:
-        ValueError: If ``done.json`` cannot be read.
+        ValueError: If ``done.json`` or ``started.json`` cannot be read.
     """
-    path = stage.folder / 'done.json'
-    if not path.is_file():
-        started = (stage.folder / 'last_checkpoint').is_file()
-        return State(checkpoint=last_checkpoint(str(stage.folder)) if started else None)
+    done = stage.folder / 'done.json'
+    if done.is_file():
+        iteration, changed = _compare(stage, done)
+        return State(done=True, iteration=iteration, changed=changed)
+    if not (stage.folder / 'last_checkpoint').is_file():
+        return State()
+    started = stage.folder / 'started.json'
+    changed = _compare(stage, started)[1] if started.is_file() else ''
+    return State(checkpoint=last_checkpoint(str(stage.folder)), changed=changed)
+
+
+def _compare(stage: Stage, path: Path) -> tuple[int, str]:
+    """Read a note; return its iteration, and how the config has changed since."""
     try:
         note = json.loads(path.read_text('utf-8'))
         iteration, old, digest = note['iteration'], note['config'], note['sha256']
@@ -71,14 +81,21 @@ def read_state(stage: Stage) -> State:
         ) from error
     config, now = fingerprint(stage.config())
     changed = '' if digest == now else first_difference(old, config) or 'its hash'
-    return State(done=True, iteration=iteration, changed=changed)
+    return iteration, changed
 
 
-def write_done(stage: Stage, iteration: int) -> None:
-    """Note that a stage is done, in one piece."""
+def write_note(stage: Stage, name: str, iteration: int = 0) -> None:
+    """Note that a stage is started or done, in one piece.
+
+    Args:
+        stage: The stage.
+        name: ``'started'`` or ``'done'``.
+        iteration: The last one.
+    """
     config, digest = fingerprint(stage.config())
     note = dict(sha256=digest, iteration=iteration, config=config)
-    with replacing(stage.folder / 'done.json') as aside:
+    stage.folder.mkdir(parents=True, exist_ok=True)
+    with replacing(stage.folder / f'{name}.json') as aside:
         with open(aside, 'w', encoding='utf-8') as file:
             json.dump(note, file, indent=1)
             file.flush()
@@ -125,8 +142,8 @@ def check_states(stages: list[Stage], resume: bool) -> list[State]:
     Raises:
         FileExistsError: Without ``resume``, there is a stage's work.
         FileNotFoundError: If a checkpoint is gone that is still to be read.
-        ValueError: If a stage was done with another config, or from the work of a
-            stage that is gone.
+        ValueError: If a stage was done or started with another config, or from the
+            work of a stage that is gone.
     """
     states = [read_state(stage) for stage in stages]
     work = [f'{s.name} ({x})' for s, x in zip(stages, states, strict=True) if x.touched]
@@ -139,8 +156,8 @@ def check_states(stages: list[Stage], resume: bool) -> list[State]:
     for stage, state in zip(stages, states, strict=True):
         if state.changed:
             raise ValueError(
-                f'stage {stage.name!r} was done with another config: {state.changed}; '
-                f'take the old config, or delete {stage.folder} to train it again'
+                f'stage {stage.name!r} is {state}; take the old config, or delete '
+                f'{stage.folder} to train it again'
             )
         for source in stage.sources:
             if state.touched and not by_name[source].done:

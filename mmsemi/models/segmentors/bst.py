@@ -44,7 +44,8 @@ class BST(SemiBaseSegmentor):
             ``dict(decode_head=dict(attention=dict(groups=32)))``. It is initialised
             independently.
         predict_on: ``'branch1'``, ``'branch2'``, or ``'fusion'`` for the weighted
-            mean of both. Defaults to ``'branch2'``, the one of the released code.
+            mean of both. Defaults to ``'branch2'``, the released code's
+            default network.
         fusion_weight: Weight of the first network in the fusion, in [0, 1]. Defaults
             to 0.5.
         data_preprocessor: Config of the preprocessor. By default the first network's.

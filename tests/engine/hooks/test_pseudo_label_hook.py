@@ -180,12 +180,33 @@ def test_refused_before_the_first_step(changes, message, train_branches, images)
 def test_labelled_images_in_a_list_written_late(train_branches, images, tmp_path):
     path = tmp_path / 'late.txt'
     runner = train_branches(hook(images | dict(ann_file=str(path))))
-    late = PseudoLabelHook(images)
+    late = PseudoLabelHook(images, out_dir='other')
     late.before_train = lambda runner: path.write_text('c\na\n')
     late.after_train = lambda runner: None
     runner.register_hook(late, priority='LOWEST')
     with pytest.raises(ValueError, match=r'late.txt: 1 of the 2 images'):
         runner.train()
+
+
+def test_two_hooks_of_one_folder(train_branches, images, tmp_path):
+    """Each would delete what the other has written."""
+    runner = train_branches(hook(images))
+    runner.register_hook(PseudoLabelHook(images))
+    with pytest.raises(ValueError, match=r'two PseudoLabelHooks write into .*_labels'):
+        runner.train()
+    assert not (tmp_path / 'work/pseudo_labels').exists()
+
+
+@pytest.mark.parametrize(
+    ('truth', 'message'),
+    [('gone', "truth_dir='.*gone' is no folder"), ('.', r'the true mask .*c.png does')],
+)
+def test_truth_that_is_not_there(truth, message, train_branches, images, tmp_path):
+    """It shows before the training, not after it."""
+    truth = str(tmp_path / truth)
+    with pytest.raises(FileNotFoundError, match=message):
+        train_branches(hook(images, truth_dir=truth)).train()
+    assert not (tmp_path / 'work/iter_1.pth').exists()
 
 
 def test_unknown_checkpoint(images):

@@ -204,11 +204,37 @@ def test_recipe_that_is_the_config_of_its_stages(read_text):
 
 
 def test_options_reach_the_placeholders(read_text):
-    options = {'split': 'x', 'batch.pseudo': 2, 'stages.two.rate': 3}
+    options = {'split': 'x', 'batch.pseudo': 2}
     one, two = (stage.config() for stage in read_text(SHARED, options))
     assert one.train_dataloader.dataset.ann_file == 'x/all.txt'
     assert two.train_dataloader.dataset.ann_file == 'data/x/labeled.txt'
     assert one.train_dataloader.batch == {'labeled': 4, 'pseudo': 2}
+
+
+def test_own_keys_of_one_stage(read_text):
+    """And what a stage does not read does not change its config."""
+    plain = [stage.config() for stage in read_text(SHARED)]
+    options = {'stages.two.root': 'x', 'stages.one.rate': 0.5}
+    one, two = (stage.config() for stage in read_text(SHARED, options))
+    assert one.optim_wrapper.optimizer.lr == 0.5
+    assert two.train_dataloader.dataset.ann_file == 'x/splits/12/labeled.txt'
+    assert one.train_dataloader == plain[0].train_dataloader
+    assert two.optim_wrapper == plain[1].optim_wrapper
+    for cfg in (one, two):
+        assert not {'split', 'root', 'rate', 'batch', 'lists'} & set(cfg)
+    (faster, same) = (stage.config() for stage in read_text(SHARED, {'rate': 0.5}))
+    assert faster.to_dict() != plain[0].to_dict()
+    assert same.to_dict() == plain[1].to_dict()
+
+
+def test_each_stage_has_a_seed_of_its_own(read_text):
+    """From one seed, networks would start from the same weights."""
+    text = SHARED + 'randomness = dict(seed=5)\n'
+    assert [s.config().randomness.seed for s in read_text(text)] == [5, 6]
+    options = {'randomness.seed': 1}
+    assert [s.config().randomness.seed for s in read_text(text, options)] == [1, 2]
+    text = SHARED + 'randomness = dict(deterministic=True)\n'
+    assert ['seed' in s.config().randomness for s in read_text(text)] == [False] * 2
 
 
 @pytest.mark.parametrize(

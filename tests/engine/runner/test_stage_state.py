@@ -13,7 +13,7 @@ from mmsemi.engine.runner.stage_state import (
     first_difference,
     read_paths,
     read_state,
-    write_done,
+    write_note,
 )
 
 
@@ -26,7 +26,7 @@ def trained(stage, *names: str, done: bool = True) -> None:
         note = f'/elsewhere/{stage.name}/{names[-1]}'
         (stage.folder / 'last_checkpoint').write_text(note)
     if done:
-        write_done(stage, 9)
+        write_note(stage, 'done', 9)
 
 
 def test_states(read):
@@ -100,7 +100,7 @@ def test_done_with_another_config(read):
     trained(read()[0], 'iter_9.pth')
     stages = read(options={'stages.first.optim_wrapper.optimizer.lr': 0.2})
     message = (
-        "stage 'first' was done with another config: optim_wrapper.optimizer.lr was "
+        "stage 'first' is done with another config: optim_wrapper.optimizer.lr was "
         '0.1, is 0.2; take the old config, or delete '
     )
     with pytest.raises(ValueError, match=re.escape(message)):
@@ -108,6 +108,35 @@ def test_done_with_another_config(read):
     # other stages' settings are not its own
     options = {'stages.second.optim_wrapper.optimizer.lr': 0.2}
     check_states(read(options=options)[:2], resume=True)
+
+
+def test_cut_with_another_config(read):
+    """Else done.json would tell of a config that half of the steps never saw."""
+    (first, *_) = stages = read()
+    write_note(first, 'started')
+    trained(first, 'iter_3.pth', done=False)
+    assert str(read_state(first)) == 'cut at iteration 3'
+    check_states(stages, resume=True)
+    stages = read(options={'stages.first.optim_wrapper.optimizer.lr': 0.2})
+    message = (
+        "stage 'first' is cut, and started with another config: "
+        'optim_wrapper.optimizer.lr was 0.1, is 0.2; take the old config, or delete '
+    )
+    with pytest.raises(ValueError, match=re.escape(message)):
+        check_states(stages, resume=True)
+    # nothing is lost where nothing was done
+    (first.folder / 'last_checkpoint').unlink()
+    check_states(stages, resume=True)
+
+
+def test_source_of_a_cut_stage_is_gone(read):
+    first, second, _ = stages = read()
+    trained(second, 'iter_3.pth', done=False)
+    with pytest.raises(
+        ValueError, match=r"'second' is cut at iteration 3, but 'first'"
+    ):
+        check_states(stages, resume=True)
+    assert not first.folder.exists()
 
 
 def test_source_is_gone(read):
