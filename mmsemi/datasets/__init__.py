@@ -4,22 +4,30 @@ from .multi_source_dataset import MultiSourceDataset
 from .samplers import MultiSourceSampler, check_batch_size
 from .toy import ToyVOCDataset
 from .transforms import (
+    LoadBoxes,
+    LoadImageTags,
     MultiBranch,
     NoiseCutOut,
     PackSemiInputs,
+    RandomCropWithBoxes,
     RandomScale,
+    StrongAugment,
     StrongPhotometric,
 )
 from .unlabeled_dataset import UnlabeledDataset
 
 __all__ = [
     'CamVidDataset',
+    'LoadBoxes',
+    'LoadImageTags',
     'MultiBranch',
     'MultiSourceDataset',
     'MultiSourceSampler',
     'NoiseCutOut',
     'PackSemiInputs',
+    'RandomCropWithBoxes',
     'RandomScale',
+    'StrongAugment',
     'StrongPhotometric',
     'ToyVOCDataset',
     'UnlabeledDataset',

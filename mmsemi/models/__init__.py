@@ -1,6 +1,7 @@
 from . import losses, utils
 from .data_preprocessors import MultiBranchDataPreprocessor
 from .decode_heads import (
+    BoxConditionedHead,
     BranchAttention,
     BranchAttentionSepASPPHead,
     DeepLabV3PlusHead,
@@ -8,17 +9,29 @@ from .decode_heads import (
     U2PLHead,
     build_contrastive_head,
 )
-from .segmentors import BST, U2PL, MeanTeacher, SemiBaseSegmentor
+from .segmentors import (
+    BST,
+    LPL,
+    U2PL,
+    BoxConditionedSegmentor,
+    MeanTeacher,
+    SelfCorrect,
+    SemiBaseSegmentor,
+)
 
 __all__ = [
     'BST',
+    'LPL',
     'U2PL',
+    'BoxConditionedHead',
+    'BoxConditionedSegmentor',
     'BranchAttention',
     'BranchAttentionSepASPPHead',
     'DeepLabV3PlusHead',
     'MeanTeacher',
     'MultiBranchDataPreprocessor',
     'RepresentationHead',
+    'SelfCorrect',
     'SemiBaseSegmentor',
     'U2PLHead',
     'build_contrastive_head',

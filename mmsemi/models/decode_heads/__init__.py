@@ -1,3 +1,4 @@
+from .box_conditioned_head import BoxConditionedHead
 from .branch_attention_head import BranchAttention, BranchAttentionSepASPPHead
 from .contrastive_head import RepresentationHead, build_contrastive_head
 from .deeplabv2_head import DeepLabV2Head
@@ -5,6 +6,7 @@ from .deeplabv3plus_head import DeepLabV3PlusHead
 from .u2pl_head import U2PLHead
 
 __all__ = [
+    'BoxConditionedHead',
     'BranchAttention',
     'BranchAttentionSepASPPHead',
     'DeepLabV2Head',

@@ -1,3 +1,4 @@
+from .boxes import boxes_to_label, boxes_to_mask, em_fixed_label
 from .contrast import (
     anchor_mask,
     class_prototypes,
@@ -16,17 +17,31 @@ from .pseudo_label import (
     reweighted_cross_entropy,
     weighted_fusion,
 )
+from .running_iou import RunningClassIoU, image_reliability
+from .self_correction import (
+    ConvSelfCorrection,
+    exponential_alpha,
+    linear_self_correction,
+)
 
 __all__ = [
     'ClassMemoryBank',
+    'ConvSelfCorrection',
+    'RunningClassIoU',
     'anchor_mask',
+    'boxes_to_label',
+    'boxes_to_mask',
     'class_prototypes',
     'classmix_mask',
     'cutmix_mask',
     'drop_unreliable',
+    'em_fixed_label',
     'entropy',
+    'exponential_alpha',
     'gather_pixels',
+    'image_reliability',
     'info_nce',
+    'linear_self_correction',
     'mix',
     'negative_mask',
     'reliability_score',

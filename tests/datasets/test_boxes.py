@@ -1,0 +1,173 @@
+"""Boxes from VOC's XML, COCO's JSON and Cityscapes' polygons."""
+
+import json
+
+import numpy as np
+import pytest
+
+from mmsemi.datasets.boxes import (
+    as_boxes,
+    coco_boxes,
+    read_cityscapes_boxes,
+    read_coco_boxes,
+    read_voc_boxes,
+)
+from mmsemi.datasets.toy import CLASSES, generate_toyvoc
+from mmsemi.datasets.toy_images import draw
+
+VOC = """<annotation><size><width>50</width><height>40</height></size>
+<object><name>cat</name><difficult>1</difficult>
+  <bndbox><xmin>1</xmin><ymin>2</ymin><xmax>10</xmax><ymax>20.5</ymax></bndbox>
+  <part><name>head</name>
+    <bndbox><xmin>3</xmin><ymin>3</ymin><xmax>4</xmax><ymax>4</ymax></bndbox>
+  </part></object>
+<object><name> dog </name>
+  <bndbox><ymax>7</ymax><xmax>5</xmax><ymin>7</ymin><xmin>5</xmin></bndbox></object>
+</annotation>"""
+CITYSCAPES = dict(
+    imgHeight=10,
+    imgWidth=20,
+    objects=[
+        dict(label='road', polygon=[[0, 5], [19, 5], [25, 12], [-3, 9]]),
+        dict(label='ego vehicle', polygon=[[0, 0], [1, 0], [1, 1]]),
+        dict(label='cargroup', polygon=[[3, 4], [3, 4], [5, 6]]),
+        dict(label='car', polygon=[[1, 1], [2, 2], [3, 1]], deleted=1),
+        dict(label='car', polygon=[[20, 3], [24, 3], [24, 6]]),
+    ],
+)
+COCO = dict(
+    images=[
+        dict(id=7, file_name='a/b.jpg', height=4, width=4),
+        dict(id=3, file_name='c.jpg', height=4, width=4),
+    ],
+    categories=[dict(id=90, name='dog'), dict(id=2, name='cat')],
+    annotations=[
+        dict(id=1, image_id=7, category_id=90, bbox=[0.5, 1, 2, 1.5]),
+        dict(id=2, image_id=7, category_id=2, bbox=[0, 0, 1, 1]),
+    ],
+)
+NAMES = 'cat', 'dog'
+
+
+@pytest.fixture
+def write(tmp_path):
+    def save(content):
+        path = tmp_path / 'boxes'
+        text = content if isinstance(content, str) else json.dumps(content)
+        path.write_text(text, 'utf-8')
+        return path
+
+    return save
+
+
+def check(found, boxes, labels):
+    assert found[0].dtype == np.float64 and found[1].dtype == np.int64
+    assert (found[0].tolist(), found[1].tolist()) == (boxes, labels)
+
+
+def test_voc(write):
+    """From 1, ends inside; parts left out, difficult objects kept."""
+    check(read_voc_boxes(write(VOC), NAMES), [[0, 1, 10, 20.5], [4, 6, 5, 7]], [1, 2])
+    none = read_voc_boxes(write('<annotation></annotation>'), NAMES)
+    assert none[0].shape == (0, 4) and none[1].shape == (0,)
+
+
+def test_voc_as_toyvoc_writes_it(tmp_path):
+    generate_toyvoc(tmp_path / 'toy', 3, 1, seed=0)
+    for index in range(3):
+        objects = draw(np.random.default_rng([0, 0, index])).objects
+        path = tmp_path / 'toy' / 'Annotations' / f'train_{index:05d}.xml'
+        expected = [list(o.box) for o in objects], [o.label for o in objects]
+        check(read_voc_boxes(path, CLASSES[1:]), *expected)
+
+
+def test_cityscapes(write):
+    """Corners' pixels are inside; the image's edge is the end."""
+    found = read_cityscapes_boxes(write(CITYSCAPES), ('car', 'road'))
+    check(found, [[0, 5, 20, 10], [3, 4, 6, 7]], [2, 1])
+
+
+def test_coco(write):
+    found = read_coco_boxes(write(COCO), NAMES)
+    assert list(found) == ['a/b.jpg', 'c.jpg']
+    check(found['a/b.jpg'], [[0.5, 1, 2.5, 2.5], [0, 0, 1, 1]], [2, 1])
+    assert found['c.jpg'][0].shape == (0, 4) and found['c.jpg'][1].shape == (0,)
+
+
+def test_coco_round_trip(write):
+    found = read_coco_boxes(write(COCO), NAMES)
+    written = coco_boxes(found, dict.fromkeys(found, (4, 5)), NAMES)
+    assert written['images'][0] == dict(id=1, file_name='a/b.jpg', height=4, width=5)
+    again = read_coco_boxes(write(written), NAMES)
+    assert list(again) == list(found)
+    for name in found:
+        check(again[name], *(values.tolist() for values in found[name]))
+
+
+@pytest.mark.parametrize(
+    ('change', 'match'),
+    [
+        (('cat<', 'cow<'), r"class 'cow', which is none of \['cat', 'dog'\]"),
+        (('<xmin>1', '<xmin>11'), r'from \(10, 1\) to \(10, 20\.5\) .* has no area'),
+        (('<ymin>2', '<ymin>nan'), 'has no area: correct or delete it'),
+        (
+            ('<ymax>20.5</ymax>', ''),
+            r"object 'cat' has no bndbox .* '10', None\]\): add",
+        ),
+        (('<xmin>1', '<xmin>one'), r"object 'cat' has no bndbox"),
+        (('</annotation>', ''), 'cannot be read .* damaged or truncated'),
+    ],
+)
+def test_wrong_voc(write, change, match):
+    path = write(VOC.replace(*change))
+    with pytest.raises(ValueError, match=match) as error:
+        read_voc_boxes(path, NAMES)
+    assert str(error.value).startswith(str(path))
+
+
+@pytest.mark.parametrize(
+    ('change', 'match'),
+    [
+        (('"image_id": 7', '"image_id": 8'), 'annotation 1: its image 8 is not among'),
+        (
+            ('"category_id": 2', '"category_id": 5'),
+            'annotation 2: its category 5 is not',
+        ),
+        (('"cat"', '"cow"'), "annotation 2 has a box of the class 'cow'"),
+        (('2, 1.5]', '0, 1.5]'), r'image a/b.jpg: the box from \(0\.5, 1\) to \(0\.5'),
+        (
+            ('"images"', '"pictures"'),
+            r"has no \['images'\]: LoadBoxes needs a JSON with",
+        ),
+        (('"bbox"', '"box"'), r"annotation 1 has no \['bbox'\]"),
+        (('{"images"', '[1] {"images"'), 'cannot be read'),
+    ],
+)
+def test_wrong_coco(write, change, match):
+    path = write(json.dumps(COCO).replace(*change))
+    with pytest.raises(ValueError, match=match) as error:
+        read_coco_boxes(path, NAMES)
+    assert str(error.value).startswith(str(path))
+
+
+def test_wrong_cityscapes(write):
+    wrong = json.dumps(CITYSCAPES).replace('"road"', '"raod"')
+    with pytest.raises(ValueError, match=r"class 'raod', which is none of \['car'"):
+        read_cityscapes_boxes(write(wrong), ('car', 'road'))
+    with pytest.raises(
+        ValueError, match=r"has no \['imgHeight', 'imgWidth', 'objects'"
+    ):
+        read_cityscapes_boxes(write('[]'), ('car',))
+
+
+@pytest.mark.parametrize('read', [read_voc_boxes, read_coco_boxes])
+def test_no_file(read, tmp_path):
+    with pytest.raises(
+        FileNotFoundError, match=r'no boxes at .*gone\.xml: correct path'
+    ):
+        read(tmp_path / 'gone.xml', NAMES)
+
+
+def test_infinite_boxes():
+    with pytest.raises(ValueError, match='has no area'):
+        as_boxes([(0, 0, np.inf, 1)], [1], 'here')
