@@ -13,7 +13,7 @@ from mmengine.runner import Runner, load_checkpoint
 from mmsemi.datasets.pseudo_label_folder import check_label_folder
 from mmsemi.datasets.pseudo_label_store import PseudoLabelStore
 from mmsemi.engine.ensemble import Ensemble
-from mmsemi.engine.image_batches import image_ids
+from mmsemi.engine.image_batches import image_ids, plan_batches
 from mmsemi.engine.labeling_setup import (
     broadcast_weights,
     choose_networks,
@@ -67,7 +67,7 @@ class PseudoLabelHook(Hook):
             holds files of another origin or is another hook's, images to label have
             true labels in the training, or the best checkpoint is asked for and
             none is kept.
-        FileNotFoundError: The masks of ``truth_dir`` are not there.
+        FileNotFoundError: An image, or a mask of ``truth_dir``, is not there.
     """
 
     priority = 'LOW'
@@ -134,8 +134,10 @@ class PseudoLabelHook(Hook):
         root = self.dataset.get('data_root') or ''
         if not listed or os.path.exists(os.path.join(root, listed)):
             dataset = self._images(runner)
+            ids = image_ids(dataset)
+            plan_batches(dataset)
             if self.truth_dir is not None:
-                truth_files(dataset, image_ids(dataset), self.truth_dir)
+                truth_files(dataset, ids, self.truth_dir)
 
     def after_train(self, runner: Runner) -> None:
         """Label the images."""

@@ -19,7 +19,7 @@ from mmengine.runner import Runner
 from torch import nn
 
 from mmsemi.datasets.atomic import replacing, write_splits
-from mmsemi.engine.image_batches import image_ids
+from mmsemi.engine.image_batches import image_ids, plan_batches
 from mmsemi.engine.labeling_setup import (
     choose_networks,
     images_to_label,
@@ -96,7 +96,9 @@ class ReliabilityHook(Hook):
                 'num_checkpoints'
             )
         choose_networks(_unwrapped(runner), self.networks)
-        self._images(runner)
+        dataset = self._images(runner)
+        image_ids(dataset)
+        plan_batches(dataset)
         if runner.iter == 0 and is_main_process():
             # of an earlier run in this folder
             for path in self._folder(runner).glob('iter_*.pth'):

@@ -1,5 +1,6 @@
 """A recipe: trainings that follow one another, and what each reads from the others."""
 
+import difflib
 import os
 import re
 from pathlib import Path
@@ -9,7 +10,7 @@ from mmengine.config import Config
 
 from .launch import load_config, set_work_dir
 from .placeholders import find_references
-from .recipe_keys import check_shared, fill_in, recipe_only
+from .recipe_keys import RUNNER, check_shared, fill_in, recipe_only
 from .stage import Stage, check_checkpoints
 from .stage_checks import check_config
 
@@ -45,6 +46,7 @@ def read_recipe(
         names.append(_check_entry(entry, f'{recipe}, stage {number}', names))
     common, own = _split_options(options or {}, names)
     only = recipe_only(cfg)
+    _check_keys(common, {*cfg, *RUNNER}, recipe)
     stages: list[Stage] = []
     for i, name in enumerate(names):
         where = f'{recipe}, stage {name!r}'
@@ -152,6 +154,18 @@ def _split_options(options: dict, names: list[str]) -> tuple[dict, dict[str, dic
             )
         own[name][rest] = value
     return common, own
+
+
+def _check_keys(options: dict, known: set[str], recipe: str) -> None:
+    """Refuse an option that nothing would read."""
+    for key in options:
+        first = key.split('.')[0]
+        if first not in known:
+            near = difflib.get_close_matches(first, known) or sorted(known - RUNNER)
+            raise ValueError(
+                f'--cfg-options {key}: {recipe} has no key {first!r}; did you mean one '
+                f'of {near}?'
+            )
 
 
 def _load(given: str, folder: Path, where: str) -> Config:

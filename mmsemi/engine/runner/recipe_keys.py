@@ -14,7 +14,15 @@ from .stage_checks import NEEDED
 OWN = {'stages', 'work_dir'}
 """Keys of a recipe that are no part of a training's config."""
 
-RUNNER = {*inspect.signature(Runner.__init__).parameters, 'tta_model', 'tta_pipeline'}
+RUNNER = {
+    *inspect.signature(Runner.__init__).parameters,
+    # read from the config itself
+    'custom_imports',
+    'find_unused_parameters',
+    'model_wrapper_cfg',
+    'tta_model',
+    'tta_pipeline',
+}
 """Keys that a training reads."""
 
 

@@ -4,6 +4,7 @@ import hashlib
 import json
 import os
 import reprlib
+from collections.abc import Collection
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -15,8 +16,11 @@ from mmsemi.datasets.atomic import replacing
 from .launch import last_checkpoint
 from .stage import Stage, checkpoint_hooks
 
-NOT_HASHED = ('work_dir', 'launcher')
-"""Settings that may change between a run and its resume."""
+NOT_HASHED = ('work_dir', 'launcher', 'log_level', 'log_processor', 'vis_backends')
+"""Settings of a config that may change between a run and its resume."""
+
+NEUTRAL = ('num_workers', 'persistent_workers', 'prefetch_factor', 'truth_dir')
+"""Settings anywhere in a config that change no weight, list or label."""
 
 
 @dataclass(frozen=True)
@@ -66,7 +70,20 @@ def read_state(stage: Stage) -> State:
         return State()
     started = stage.folder / 'started.json'
     changed = _compare(stage, started)[1] if started.is_file() else ''
-    return State(checkpoint=last_checkpoint(str(stage.folder)), changed=changed)
+    return State(checkpoint=_last_of(stage), changed=changed)
+
+
+def _last_of(stage: Stage) -> str | None:
+    """Return a stage's last checkpoint, and none of another folder."""
+    path = last_checkpoint(str(stage.folder))
+    elsewhere = any(hook.get('out_dir') for hook in checkpoint_hooks(stage.config()))
+    if path and not elsewhere and Path(path).parent != stage.folder:
+        raise FileNotFoundError(
+            f'{stage.folder / "last_checkpoint"} names {path}, which is not in its '
+            'folder: put the checkpoint back, or delete the folder to train the stage '
+            'again'
+        )
+    return path
 
 
 def _compare(stage: Stage, path: Path) -> tuple[int, str]:
@@ -105,8 +122,19 @@ def write_note(stage: Stage, name: str, iteration: int = 0) -> None:
 def fingerprint(cfg: Config) -> tuple[dict, str]:
     """Return a config as JSON has it, and its SHA-256."""
     values = {k: v for k, v in cfg.to_dict().items() if k not in NOT_HASHED}
+    values = _without(values, NEUTRAL)
+    (values.get('default_hooks') or {}).pop('logger', None)
     text = json.dumps(values, sort_keys=True, default=_name)
     return json.loads(text), hashlib.sha256(text.encode()).hexdigest()
+
+
+def _without(value: Any, keys: Collection[str]) -> Any:
+    """Return a copy of nested containers without some keys of dicts."""
+    if isinstance(value, dict):
+        return {k: _without(v, keys) for k, v in value.items() if k not in keys}
+    if isinstance(value, (list, tuple)):
+        return [_without(inner, keys) for inner in value]
+    return value
 
 
 def _name(value: Any) -> str:

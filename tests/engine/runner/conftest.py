@@ -35,7 +35,8 @@ def toy_config(tmp_path: Path) -> Path:
         dict(
             model=dict(type='Net', channels=8),
             train_dataloader=dict(
-                dataset=dict(data_root=str(tmp_path), ann_file='all.txt')
+                num_workers=3,
+                dataset=dict(data_root=str(tmp_path), ann_file='all.txt'),
             ),
             train_cfg=dict(type='IterBasedTrainLoop', max_iters=9),
             optim_wrapper=dict(type='OptimWrapper', optimizer=dict(lr=0.1)),

@@ -140,6 +140,7 @@ def test_config_that_cannot_be_read(read, toy_config):
     [
         ({'stages.b.x': 1}, "stages.<name>.<key>=<value> with a name of ['a']"),
         ({'stages.a': 1}, 'write stages.<name>.<key>=<value>'),
+        ({'modle.channels': 1}, "no key 'modle'; did you mean one of ['model"),
         ({'work_dir': 'x'}, '--cfg-options work_dir=x: give the folder as --work-dir'),
     ],
 )

@@ -52,6 +52,7 @@ def test_done_note(read):
     assert note['iteration'] == 9
     assert note['config']['load_from'] == '{first.last}'
     cfg = second.config().to_dict()
+    assert cfg['train_dataloader'].pop('num_workers') == 3
     text = json.dumps(cfg, sort_keys=True)
     assert note['sha256'] == hashlib.sha256(text.encode()).hexdigest()
     assert [p.name for p in second.folder.iterdir()] == ['done.json']
@@ -108,6 +109,29 @@ def test_done_with_another_config(read):
     # other stages' settings are not its own
     options = {'stages.second.optim_wrapper.optimizer.lr': 0.2}
     check_states(read(options=options)[:2], resume=True)
+
+
+def test_neutral_settings_may_change(read):
+    trained(read()[0], 'iter_9.pth')
+    options = {
+        'train_dataloader.num_workers': 0,
+        'default_hooks.logger': dict(type='LoggerHook', interval=7),
+        'stages.first.log_level': 'ERROR',
+    }
+    check_states(read(options=options)[:1], resume=True)
+
+
+def test_copied_folder_does_not_go_on_in_the_other(read, tmp_path):
+    """What last_checkpoint names lies in the folder that the copy is of."""
+    stages = read()
+    trained(stages[0], done=False)
+    other = tmp_path / 'other'
+    other.mkdir()
+    (other / 'iter_3.pth').write_text('weights')
+    note = stages[0].folder / 'last_checkpoint'
+    note.write_text(str(other / 'iter_3.pth'))
+    with pytest.raises(FileNotFoundError, match=r'names .*other/iter_3.pth, which is'):
+        check_states(stages, resume=True)
 
 
 def test_cut_with_another_config(read):
