@@ -152,7 +152,7 @@ def test_recipe(run, recipe, tmp_path, capsys):
     assert not torch.equal(first[key], second[key])
     with pytest.raises(FileExistsError, match=r'one \(done \(1 iter.*add --resume'):
         run([*words, *options])
-    with pytest.raises(ValueError, match=r"'one' was done with another config: optim"):
+    with pytest.raises(ValueError, match=r"'one' is done with another config: optim"):
         run([*words, '--resume'])
     run([*words, '--resume', *options, '--dry-run'])
     assert '2. two: done (1 iterations)' in capsys.readouterr().out
