@@ -69,8 +69,8 @@ def test_kill_and_resume(fork_train, recipe, tmp_path, assert_equal, killed):
         note = json.loads((whole / name / 'done.json').read_text())
         assert note['iteration'] == 6
 
-    kill = '--cfg-options', f'stages.{killed}.custom_hooks.1.kill_at=4'
-    assert fork_train(recipe, '--work-dir', cut, *kill) == [-9]
+    saved = cut / killed / 'iter_3.pth'
+    assert fork_train(recipe, '--work-dir', cut, kill_when=saved.exists) == [-9]
     done = [name for name in NAMES if (cut / name / 'done.json').exists()]
     assert done == list(NAMES[: NAMES.index(killed)])
     times = [(cut / name / 'done.json').stat().st_mtime_ns for name in done]
