@@ -89,7 +89,7 @@ setup(
     keywords='semantic segmentation, semi-supervised learning, MMSegmentation',
     python_requires='>=3.10',
     packages=find_packages(include=['mmsemi', 'mmsemi.*']),
-    install_requires=['numpy', 'pillow'],
+    install_requires=['filelock', 'numpy', 'pillow'],
     extras_require=EXTRAS,
     cmdclass={'build_py': BuildWithMim},
     zip_safe=False,

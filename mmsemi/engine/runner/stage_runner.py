@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TypeVar
 
 import torch
+from filelock import FileLock, Timeout
 from mmengine.config import Config
 from mmengine.dist import barrier, broadcast_object_list, is_main_process
 from mmengine.logging import print_log
@@ -34,6 +35,7 @@ def run_stages(
     Raises:
         FileExistsError: Without ``resume``, there is a stage's work.
         FileNotFoundError: If a list of images of any stage is missing.
+        BlockingIOError: If another process runs stages in the folder.
         ValueError: If a stage does not fit this machine, or its work was done with
             another config.
         RuntimeError: If a stage fails; its cause is the failure.
@@ -41,6 +43,28 @@ def run_stages(
     for stage in stages:
         cfg = _prepared(stage, {}, launcher)
     join_processes(cfg)
+    lock = FileLock(stages[0].folder.parent / 'recipe.lock')
+    from_rank_0(lambda: _take(lock))
+    try:
+        _run_all(stages, resume, launcher, again)
+    finally:
+        lock.release()
+
+
+def _take(lock: FileLock) -> None:
+    """Let no second run write to the folder; the system frees it at any end."""
+    folder = Path(lock.lock_file).parent
+    folder.mkdir(parents=True, exist_ok=True)
+    try:
+        lock.acquire(timeout=0)
+    except Timeout:
+        raise BlockingIOError(
+            f'{folder} is in use by another run: wait for its end, or choose another '
+            '--work-dir'
+        ) from None
+
+
+def _run_all(stages: list[Stage], resume: bool, launcher: str, again: str) -> None:
     states = from_rank_0(lambda: check_states(stages, resume))
     for stage, state in zip(stages, states, strict=True):
         if not state.done:

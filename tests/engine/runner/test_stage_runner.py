@@ -3,6 +3,7 @@
 from pathlib import Path
 
 import pytest
+from filelock import FileLock
 
 from mmsemi.engine.runner import stage_runner
 from mmsemi.engine.runner.stage_runner import from_rank_0, plan, run_stages
@@ -49,6 +50,18 @@ def test_each_stage_in_its_folder(read, trainings, tmp_path):
         [cfg.visualizer.name for cfg in trainings],
     ):
         assert len(set(names)) == 3
+
+
+def test_one_run_at_a_time(read, trainings, tmp_path):
+    work = tmp_path / 'work'
+    work.mkdir()
+    with FileLock(work / 'recipe.lock'):
+        with pytest.raises(BlockingIOError, match=f'{work} is in use by another run'):
+            run_stages(read(), again='…')
+    assert not trainings
+    run_stages(read(), again='…')
+    with FileLock(work / 'recipe.lock', timeout=0):
+        assert len(trainings) == 3
 
 
 def test_failure_and_resume(read, trainings):
