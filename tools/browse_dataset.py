@@ -30,6 +30,7 @@ def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument('config', help='path of the config or recipe')
     parser.add_argument('--stage', help='of a recipe, by default its last')
+    parser.add_argument('--work-dir', help='of a recipe that ran in another folder')
     parser.add_argument('--num', type=int, default=4, help='batches, default: 4')
     parser.add_argument('--out', type=Path, help='folder, default: work_dirs/browse')
     parser.add_argument('--cfg-options', nargs='+', action=DictAction)
@@ -158,7 +159,7 @@ def draw(rows: list[list[tuple[str, np.ndarray]]]) -> Image.Image:
 def main(argv: list[str] | None = None) -> None:
     """Write one picture for each of the first batches."""
     args = parse_args(argv)
-    cfg = load_stage(args.config, args.cfg_options, args.stage)
+    cfg = load_stage(args.config, args.cfg_options, args.stage, args.work_dir)
     init_default_scope(cfg.get('default_scope', 'mmsemi'))
     loader = build_loader(cfg)
     preprocessor = MODELS.build(

@@ -123,6 +123,11 @@ class AtomicCheckpointHook(CheckpointHook):
                 save(out_dir, filename + ASIDE, *args, **kwargs)
                 if is_main_process():
                     _rename_whole(path)
+            except OSError as error:
+                raise OSError(
+                    f'{path} could not be written ({error}): free space on its disk '
+                    'and resume; the checkpoint before it is whole'
+                ) from error
             finally:
                 if is_main_process():
                     Path(path + ASIDE).unlink(missing_ok=True)

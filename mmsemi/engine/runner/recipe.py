@@ -77,16 +77,20 @@ def read_recipe(
 
 
 def load_stage(
-    path: str, options: dict | None = None, name: str | None = None
+    path: str,
+    options: dict | None = None,
+    name: str | None = None,
+    work_dir: str | None = None,
 ) -> Config:
     """Load the config of a training, of a recipe that of one stage.
 
-    For tools that do not train. ``{work_dir}`` is the recipe's default folder.
+    For tools that do not train.
 
     Args:
         path: Of the config or recipe.
         options: Changes, as of the command line.
         name: The stage. By default the last.
+        work_dir: Of the recipe, for ``{work_dir}``. By default as in training.
 
     Raises:
         FileNotFoundError: If there is no such file.
@@ -98,7 +102,7 @@ def load_stage(
             raise ValueError(f'{path} is no recipe and has no stage {name!r}')
         cfg.merge_from_dict(options or {})
         return cfg
-    set_work_dir(cfg, path, None)
+    set_work_dir(cfg, path, work_dir)
     stages = {s.name: s for s in read_recipe(cfg, cfg.work_dir, options)}
     stage = stages.get(name or list(stages)[-1])
     if stage is None:

@@ -3,7 +3,6 @@
 import hashlib
 import json
 import os
-import reprlib
 from collections.abc import Collection
 from dataclasses import dataclass
 from pathlib import Path
@@ -152,12 +151,18 @@ def first_difference(old: Any, new: Any, key: str = '') -> str:
     elif isinstance(old, list) and isinstance(new, list) and len(old) == len(new):
         pairs = [(i, old[i], new[i]) for i in range(len(old))]
     elif old != new:
-        return f'{key} was {reprlib.repr(old)}, is {reprlib.repr(new)}'
+        return f'{key} was {_short(old)}, is {_short(new)}'
     for k, a, b in pairs:
         found = first_difference(a, b, f'{key}.{k}' if key else str(k))
         if found:
             return found
     return ''
+
+
+def _short(value: Any) -> str:
+    """Write a value on a line; of a long text its end tells more."""
+    text = repr(value)
+    return text if len(text) <= 160 else f'{text[:40]}…{text[-120:]}'
 
 
 def check_states(stages: list[Stage], resume: bool) -> list[State]:

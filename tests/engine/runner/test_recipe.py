@@ -274,6 +274,7 @@ def test_tools_take_the_last_stage_of_a_recipe(read_text, toy_config, monkeypatc
     assert last.train_dataloader.dataset.ann_file == 'x/splits/12/labeled.txt'
     work = toy_config.parent / 'work_dirs/shared'
     assert last.labels == f'{work}/one/splits/12'
+    assert load_stage(str(path), work_dir='/w').labels == '/w/one/splits/12'
     first = load_stage(str(path), name='one')
     assert first.train_dataloader.dataset.ann_file == 'splits/12/all.txt'
     plain = load_stage(str(toy_config), {'model.channels': 4})
