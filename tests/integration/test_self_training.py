@@ -47,6 +47,9 @@ def run(toy, fork_train) -> Callable:
             'supervised_batch_size=4',
             'batch_size=4',
             'default_hooks.checkpoint.interval=2',
+            # the warm-up is longer than these stages
+            'param_scheduler.0.end=2',
+            'param_scheduler.1.begin=2',
             # a moment between two images, for the kill
             'stages.supervised.custom_hooks.1.batch_size=1',
             'stages.supervised.custom_hooks.2.batch_size=1',
