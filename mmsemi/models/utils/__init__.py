@@ -1,4 +1,6 @@
+from .affinity import affinity_matrix, affinity_pairs, random_walk
 from .boxes import boxes_to_label, boxes_to_mask, em_fixed_label
+from .cam import add_background, cam_to_label, normalize_cam, refine_cam
 from .contrast import (
     anchor_mask,
     class_prototypes,
@@ -28,9 +30,13 @@ __all__ = [
     'ClassMemoryBank',
     'ConvSelfCorrection',
     'RunningClassIoU',
+    'add_background',
+    'affinity_matrix',
+    'affinity_pairs',
     'anchor_mask',
     'boxes_to_label',
     'boxes_to_mask',
+    'cam_to_label',
     'class_prototypes',
     'classmix_mask',
     'cutmix_mask',
@@ -44,6 +50,9 @@ __all__ = [
     'linear_self_correction',
     'mix',
     'negative_mask',
+    'normalize_cam',
+    'random_walk',
+    'refine_cam',
     'reliability_score',
     'reweighted_cross_entropy',
     'sample_anchors',
