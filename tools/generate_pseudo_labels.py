@@ -19,10 +19,12 @@ from mmsemi.engine.labeling_setup import (
     choose_networks,
     images_to_label,
     make_manifest,
+    tags_to_label,
 )
 from mmsemi.engine.pseudo_labeling import generate_pseudo_labels
 from mmsemi.engine.runner.launch import adapt_to_machine, check_checkpoint
 from mmsemi.engine.runner.recipe import load_stage
+from mmsemi.models.utils.tta import FUSIONS
 from mmsemi.registry import DATASETS, MODELS
 
 
@@ -56,7 +58,7 @@ def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
         help='delete labels of another checkpoint or setting in --out-dir',
     )
     parser.add_argument(
-        '--batch-size', type=int, help='by default 8 on a GPU, 1 on a CPU'
+        '--batch-size', type=int, help='by default up to 8 on a GPU, 1 on a CPU'
     )
     parser.add_argument('--workers', type=int, default=2, help='that load images')
     parser.add_argument('--cfg-options', nargs='+', action=DictAction)
@@ -92,6 +94,18 @@ def add_labelling(parser: argparse.ArgumentParser) -> None:
         '--scales', nargs='+', type=float, default=[1.0], help='e.g. 0.5 0.75 1 1.5 2'
     )
     group.add_argument('--flip', action='store_true', help='label the mirrored too')
+    group.add_argument(
+        '--fuse',
+        choices=FUSIONS,
+        default=FUSIONS[0],
+        help='what is averaged over scales and flip, by default probabilities',
+    )
+    group.add_argument(
+        '--tags',
+        metavar='FILE',
+        help='file of image tags (tools/make_image_tags.py) or folder of XMLs: only '
+        'classes that the image is tagged with',
+    )
     group.add_argument(
         '--threshold', type=float, help='pixels of less probability are void (255)'
     )
@@ -158,17 +172,20 @@ def main(argv: list[str] | None = None) -> None:
     )
     networks, preprocessor, metainfo = load_networks(cfg, args, device)
     metainfo = class_names(cfg, metainfo)
-    settings = {
-        name: getattr(args, name)
-        for name in ('scales', 'flip', 'weights', 'noise', 'threshold', 'amp')
-    }
+    names = ('scales', 'flip', 'weights', 'noise', 'threshold', 'amp', 'fuse')
+    settings = {name: getattr(args, name) for name in names}
+    tags = None
+    if args.tags:
+        tags = tags_to_label(args.tags, dataset, metainfo.get('classes'))
     manifest = make_manifest(
         networks,
         dataset,
         metainfo,
         dict(settings, soft=args.soft),
+        tags,
         model=Path(args.config).name,
         checkpoints=args.checkpoints,
+        tag_file=args.tags,
     )
     store = PseudoLabelStore(
         args.out_dir,
@@ -185,6 +202,7 @@ def main(argv: list[str] | None = None) -> None:
         batch_size=args.batch_size,
         num_workers=args.workers,
         truth_dir=args.truth_dir,
+        tags=tags,
         **settings,
     )
     if is_main_process():

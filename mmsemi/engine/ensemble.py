@@ -7,7 +7,7 @@ import torch
 from torch import Tensor, nn
 
 from mmsemi.datasets.seeding import derive_seed
-from mmsemi.models.utils.tta import check_scales, tta_probabilities
+from mmsemi.models.utils.tta import check_fuse, check_scales, tta_probabilities
 
 VOID = 255
 
@@ -26,6 +26,8 @@ class Ensemble:
         threshold: Pixels of less probability are void (255).
         amp: Half precision: float16 on a GPU, bfloat16 on the CPU.
         size_divisor: Views are padded to a multiple of it.
+        fuse: What is averaged over the views of a network: ``'softmax'``, or
+            ``'logits'``, followed by one softmax (LPL).
 
     Raises:
         ValueError: A value is outside its range, or a network is in training mode.
@@ -39,10 +41,12 @@ class Ensemble:
     threshold: float | None = None
     amp: bool = False
     size_divisor: int = 1
+    fuse: str = 'softmax'
 
     def __post_init__(self) -> None:
         number = len(self.networks)
         check_scales(self.scales)
+        check_fuse(self.fuse)
         shares(self.weights, number)
         if self.noise < 0 or (self.noise > 0 and number != 2):
             raise ValueError(
@@ -60,7 +64,11 @@ class Ensemble:
 
     @torch.no_grad()
     def label(
-        self, images: Tensor, size: tuple[int, int], ids: Sequence[str]
+        self,
+        images: Tensor,
+        size: tuple[int, int],
+        ids: Sequence[str],
+        tags: Tensor | None = None,
     ) -> tuple[Tensor, Tensor]:
         """Label images.
 
@@ -68,10 +76,17 @@ class Ensemble:
             images: Normalised images (B, 3, H, W).
             size: Height h and width w of the labels.
             ids: Ids of the images, which seed the noise.
+            tags: Classes that each image has (B, C), bool; each network's others get
+                the probability 0. By default it may have all.
 
         Returns:
             Labels (B, h, w), uint8, and class probabilities (B, C, h, w), float32.
+
+        Raises:
+            ValueError: The tags do not fit.
         """
+        if tags is not None:
+            tags = tags.to(images.device)
         noise = None
         if self.noise:
             maps = [pixel_noise(name, size, self.noise) for name in ids]
@@ -87,6 +102,8 @@ class Ensemble:
                     flip=self.flip,
                     size=size,
                     size_divisor=self.size_divisor,
+                    fuse=self.fuse,
+                    tags=tags,
                 )
                 for network in self.networks
             ]

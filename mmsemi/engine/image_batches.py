@@ -6,7 +6,7 @@ from collections import deque
 from collections.abc import Callable, Hashable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, cast
 
 import torch
 from mmengine.dataset import pseudo_collate
@@ -16,6 +16,9 @@ from torch import Tensor, nn
 
 from mmsemi.datasets import UnlabeledDataset
 from mmsemi.datasets.file_checks import check_image_file, picture_size
+
+MOST_IMAGES, MOST_PIXELS = 8, 2**21
+"""Of a batch on a GPU, before scales."""
 
 
 class ImageBatch(NamedTuple):
@@ -75,7 +78,8 @@ def plan_batches(
 
     Args:
         dataset: N images on the local disk; only their headers are read.
-        batch_size: Largest number of images in a batch. None: 8 on a GPU, 1 on a CPU,
+        batch_size: Largest number of images in a batch. None: on a GPU up to 8, as
+            many as have 2 million pixels together (scales multiply them); 1 on a CPU,
             whose cache a larger batch leaves.
         device: Where the network computes.
 
@@ -86,9 +90,8 @@ def plan_batches(
         FileNotFoundError: An image does not exist.
         ValueError: An image is truncated, or no picture; or ``batch_size`` is below 1.
     """
-    if batch_size is None:
-        batch_size = 1 if torch.device(device).type == 'cpu' else 8
-    if batch_size < 1:
+    on_cpu = torch.device(device).type == 'cpu'
+    if batch_size is not None and batch_size < 1:
         raise ValueError(f'batch_size={batch_size}: give at least 1')
     begun: dict[Hashable, list[int]] = {}
     batches: list[list[int]] = []
@@ -98,9 +101,18 @@ def plan_batches(
             begun[key] = []
             batches.append(begun[key])
         begun[key].append(i)
-        if len(begun[key]) == batch_size:
+        most = batch_size or (1 if on_cpu else _fitting(key))
+        if len(begun[key]) == most:
             del begun[key]
     return batches
+
+
+def _fitting(size: Hashable) -> int:
+    """Return how many images of a size a GPU takes at once, of unknown ones 1."""
+    if isinstance(size, str):
+        return 1
+    height, width = cast(tuple[int, int], size)
+    return max(1, min(MOST_IMAGES, MOST_PIXELS // (width * height)))
 
 
 def _size_key(path: str) -> Hashable:

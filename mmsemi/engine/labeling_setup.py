@@ -8,17 +8,20 @@ import re
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
+import numpy as np
 import torch
 from mmengine.config import Config
 from mmengine.dist import broadcast
-from torch import nn
+from torch import Tensor, nn
 
 from mmsemi.datasets import UnlabeledDataset
 from mmsemi.datasets.pseudo_label_folder import read_manifest
+from mmsemi.datasets.transforms import LoadImageTags
 from mmsemi.registry import DATASETS
 
 from .image_batches import image_ids
 
+NOT_LOADED = ('LoadAnnotations', 'LoadImageTags')
 PLAIN_PIPELINE = [dict(type='LoadImageFromFile'), dict(type='PackSegInputs')]
 
 
@@ -40,9 +43,10 @@ def choose_networks(
     if names is None:
         chosen = getattr(model, 'predict_on', 'model')
         names = [chosen] if chosen in networks else list(networks)
-    if not names or len(set(names)) < len(names) or not set(names) <= set(networks):
+    known = not isinstance(names, str) and set(names) <= set(networks)
+    if not known or not names or len(set(names)) < len(names):
         raise ValueError(
-            f'networks={list(names)}: name some of {list(networks)}, those of '
+            f'networks={names!r}: name some of {list(networks)}, those of '
             f'{type(model).__name__}, each once'
         )
     return {name: networks[name] for name in names}
@@ -93,14 +97,53 @@ def images_to_label(dataset: Mapping[str, Any], cfg: Config) -> UnlabeledDataset
 
 
 def test_pipeline(cfg: Config) -> list[dict]:
-    """Return the pipeline of the test images, without their masks."""
+    """Return the pipeline of the test images, without their masks and tags."""
     for part in ('test_dataloader', 'val_dataloader'):
         loader = cfg.get(part) or {}
         steps = (loader.get('dataset') or {}).get('pipeline')
         if steps:
             steps = [dict(step) for step in copy.deepcopy(steps)]
-            return [step for step in steps if step['type'] != 'LoadAnnotations']
+            return [step for step in steps if step['type'] not in NOT_LOADED]
     return copy.deepcopy(PLAIN_PIPELINE)
+
+
+def tags_to_label(
+    path: str, dataset: UnlabeledDataset, classes: Sequence[str] | None
+) -> Tensor:
+    """Read the tags of images to label.
+
+    Args:
+        path: A file of ``tools/make_image_tags.py``, or a folder of VOC's XMLs.
+        dataset: N images, listed, or with an XML, under their ids.
+        classes: Names of the C classes of the training.
+
+    Returns:
+        (N, C) bool.
+
+    Raises:
+        ValueError: It is the file of another data set, an image has no tags, or one
+            is of an unknown class.
+        FileNotFoundError: There is no such file.
+    """
+    if not classes:
+        raise ValueError(
+            f'tags={path!r}: the training knows no names of classes: name them in the '
+            'metainfo of its data set'
+        )
+    images = [dataset.get_data_info(i)['img_path'] for i in range(len(dataset))]
+    image_ids(dataset)  # refuses those without one suffix or outside of the folder
+    suffix = dataset.img_suffix
+    load = LoadImageTags(
+        format='voc' if os.path.isdir(path) else 'file',
+        classes=list(classes),
+        path=path,
+        img_folder=dataset.data_prefix.get('img_path') or dataset.data_root or '',
+        img_suffix=(
+            suffix if isinstance(suffix, str) else os.path.splitext(images[0])[1]
+        ),
+    )
+    rows = [load(dict(img_path=image))['gt_tags'] for image in images]
+    return torch.from_numpy(np.stack(rows))
 
 
 def refuse_labeled(dataset: UnlabeledDataset, training: Any) -> None:
@@ -154,6 +197,7 @@ def make_manifest(
     dataset: UnlabeledDataset,
     metainfo: Mapping[str, Any],
     settings: Mapping[str, Any],
+    tags: Tensor | None = None,
     **origin: Any,
 ) -> dict[str, Any]:
     """Describe labels by what they are made of.
@@ -163,6 +207,7 @@ def make_manifest(
         dataset: The images.
         metainfo: ``classes`` of the training data.
         settings: What else makes the labels what they are.
+        tags: Tags of the images, from :func:`tags_to_label`.
         **origin: For the reader, e.g. ``model`` and ``checkpoints``.
     """
     ids = image_ids(dataset)
@@ -175,12 +220,22 @@ def make_manifest(
         origin,
         networks=list(networks),
         sha256=[weights_sha256(network) for network in networks.values()],
-        settings=dict(settings, test_cfg=_plain(test_cfg), pipeline=pipeline),
+        settings=dict(
+            settings,
+            test_cfg=_plain(test_cfg),
+            pipeline=pipeline,
+            tags=None if tags is None else _sha256_of_tags(tags),
+        ),
         classes=[str(name) for name in classes],
         images=dict(
             number=len(ids), sha256=hashlib.sha256('\n'.join(ids).encode()).hexdigest()
         ),
     )
+
+
+def _sha256_of_tags(tags: Tensor) -> str:
+    """Hash the tags (N, C) in the order of the images, whatever file they are from."""
+    return hashlib.sha256(np.packbits(tags.numpy(), axis=1).tobytes()).hexdigest()
 
 
 def _plain(value: Any) -> Any:

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import torch
 from mmengine.dist import all_reduce, barrier, get_dist_info
-from torch import nn
+from torch import Tensor, nn
 
 from mmsemi.datasets import UnlabeledDataset
 from mmsemi.datasets.label_maps import read_label_map
@@ -72,6 +72,8 @@ def generate_pseudo_labels(
     num_workers: int = 2,
     truth_dir: str | None = None,
     amp: bool = False,
+    fuse: str = 'softmax',
+    tags: Tensor | None = None,
 ) -> LabelingResult:
     """Label every image of a list that the store does not have yet.
 
@@ -82,8 +84,8 @@ def generate_pseudo_labels(
     resume changes a label.
 
     Args:
-        networks: See :class:`Ensemble`, as scales, flip, weights, noise, threshold
-            and amp.
+        networks: See :class:`Ensemble`, as scales, flip, weights, noise, threshold,
+            amp and fuse.
         dataset: The images.
         store: Where the labels go.
         preprocessor: The model's data preprocessor, on the networks' device.
@@ -92,21 +94,23 @@ def generate_pseudo_labels(
         weights: Weight of each network.
         noise: Bound of the pixel noise on the weight of the first of two networks.
         threshold: Least probability of a pixel that is not void.
-        batch_size: Images in a batch. By default 8 on a GPU, 1 on a CPU.
+        batch_size: Images in a batch. By default up to 8 on a GPU, 1 on a CPU.
         num_workers: Threads that load images.
         truth_dir: Folder of the true label maps, named as mmseg would, to report
             their mIoU with the pseudo-labels. Without it, no mask is opened.
         amp: Half precision.
+        fuse: What is averaged over the views.
+        tags: Classes that each image of the list may get (N, C), bool; all by default.
 
     Raises:
-        ValueError: A value is outside its range, or an image or mask is damaged.
+        ValueError: A value is outside its range or does not fit, or a file is damaged.
         TypeError: The data set may open masks.
         FileNotFoundError: An image or a mask does not exist.
         OSError: A label cannot be written.
     """
-    divisor = size_divisor(preprocessor)
-    ensemble = Ensemble(networks, scales, flip, weights, noise, threshold, amp, divisor)
-    ids = _checked_ids(dataset)
+    how = (scales, flip, weights, noise, threshold, amp)
+    ensemble = Ensemble(networks, *how, size_divisor(preprocessor), fuse)
+    ids = _checked_ids(dataset, tags)
     tally = _Tally(dataset, ids, store.manifest['classes'], truth_dir)
     rank, world_size = get_dist_info()
     mine = plan_batches(dataset, batch_size, preprocessor.device)
@@ -125,7 +129,8 @@ def generate_pseudo_labels(
             dataset, todo, preprocessor, num_workers
         ):
             names = [ids[i] for i in indices]
-            labels, probs = ensemble.label(images, size, names)
+            own = None if tags is None else tags[indices]
+            labels, probs = ensemble.label(images, size, names, own)
             found = labels.cpu().numpy()
             kept = probs.half().cpu().numpy() if store.soft else [None] * len(names)
             for i, label, prob in zip(indices, found, kept, strict=True):
@@ -141,12 +146,14 @@ def generate_pseudo_labels(
     return result
 
 
-def _checked_ids(dataset: UnlabeledDataset) -> list[str]:
+def _checked_ids(dataset: UnlabeledDataset, tags: Tensor | None) -> list[str]:
     if not isinstance(dataset, UnlabeledDataset):
         raise TypeError(
             f'the images to label come as {type(dataset).__name__}: take '
             'UnlabeledDataset, which opens no mask'
         )
+    if tags is not None and len(tags) != len(dataset):
+        raise ValueError(f'{len(tags)} rows of tags for {len(dataset)} images')
     return image_ids(dataset)
 
 
@@ -181,9 +188,7 @@ class _Tally:
     ) -> None:
         self._classes = list(classes)
         self._shift = int(dataset.reduce_zero_label)
-        self._truths: list[Path] = []
-        if truth_dir is not None:
-            self._truths = truth_files(dataset, ids, truth_dir)
+        self._truths = truth_files(dataset, ids, truth_dir) if truth_dir else []
         self._pixels = np.zeros(256, dtype=np.int64)
         self._confusion = np.zeros((len(classes), len(classes)), dtype=np.int64)
         self._images = {True: 0, False: 0}

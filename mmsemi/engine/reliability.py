@@ -32,7 +32,7 @@ def score_images(
         snapshots: K times the networks by name, earliest first, in eval mode.
         dataset: The images.
         preprocessor: The model's data preprocessor, on the networks' device.
-        batch_size: Images in a batch. By default 8 on a GPU, 1 on a CPU.
+        batch_size: Images in a batch. By default up to 8 on a GPU, 1 on a CPU.
         num_workers: Threads that load images.
 
     Returns:

@@ -4,6 +4,7 @@ import torch
 
 from mmsemi.engine.ensemble import Ensemble, fuse_probabilities, pixel_noise
 from mmsemi.models.utils.pseudo_label import weighted_fusion
+from mmsemi.models.utils.tta import tta_probabilities
 
 
 def draw(number, seed=0):
@@ -59,6 +60,27 @@ def test_label_by_hand(tiny_net):
         assert (labels[i] == prob[i].argmax(0)).all()
 
 
+@pytest.mark.parametrize('fuse', ['softmax', 'logits'])
+def test_tags_and_fuse_by_hand(fuse, tiny_net):
+    nets = [tiny_net(0), tiny_net(1)]
+    images = torch.randn(3, 3, 8, 10)
+    tags = torch.tensor([[1, 0, 1], [0, 1, 0], [1, 1, 1]]).bool()
+    how = dict(scales=(1.0, 0.5), flip=True, fuse=fuse)
+    ensemble = Ensemble(nets, weights=(1, 3), threshold=0.5, **how)
+    labels, prob = ensemble.label(images, (9, 7), 'abc', tags)
+    for i in range(3):
+        expected = 0
+        for net, weight in zip(nets, (0.25, 0.75), strict=True):
+            alone = tta_probabilities(net, images[i : i + 1], size=(9, 7), **how)[0]
+            alone[~tags[i]] = 0
+            expected = expected + weight * alone / alone.sum(0)
+        torch.testing.assert_close(prob[i], expected)
+        best, first = expected.max(0)
+        assert (labels[i] == torch.where(best < 0.5, 255, first)).all()
+    # what is tagged with one class is labelled with it
+    assert (labels[1] == 1).all()
+
+
 def test_threshold(tiny_net):
     images = torch.randn(2, 3, 8, 10)
     plain, prob = Ensemble([tiny_net()]).label(images, (8, 10), 'ab')
@@ -88,6 +110,7 @@ def test_half_precision_is_close(tiny_net):
         (3, dict(noise=0.1), 'noise=0.1 with 3 networks'),
         (2, dict(noise=-0.1), 'noise=-0.1'),
         (1, dict(threshold=1.5), 'threshold=1.5 is no probability'),
+        (1, dict(fuse='max'), "fuse='max': choose one of"),
     ],
 )
 def test_bad_values(number, changes, message, tiny_net):

@@ -27,6 +27,16 @@ def test_batches_of_equal_size_in_list_order(mixed_images):
     assert plan_batches(mixed_images(), 1) == [[i] for i in range(7)]
     assert plan_batches(mixed_images()) == [[i] for i in range(7)]
     assert plan_batches(mixed_images(), None, 'cuda:0') == [[0, 2, 3, 5, 6], [1, 4]]
+
+
+@pytest.mark.parametrize(
+    ('size', 'most'),
+    [((375, 500), 8), ((512, 1024), 4), ((1024, 2048), 1), ((4096, 4096), 1)],
+)
+def test_large_images_go_in_small_batches(mixed_images, monkeypatch, size, most):
+    monkeypatch.setattr('mmsemi.engine.image_batches.picture_size', lambda path: size)
+    batches = plan_batches(mixed_images(), None, 'cuda:0')
+    assert max(map(len, batches)) == min(most, 7)
     with pytest.raises(ValueError, match='batch_size=0: give at least 1'):
         plan_batches(mixed_images(), 0)
 

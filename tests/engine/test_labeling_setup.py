@@ -1,4 +1,5 @@
 import copy
+import json
 
 import pytest
 import torch
@@ -13,6 +14,7 @@ from mmsemi.engine.labeling_setup import (
     images_to_label,
     make_manifest,
     refuse_labeled,
+    tags_to_label,
     weights_sha256,
 )
 from mmsemi.engine.labeling_setup import (
@@ -78,10 +80,11 @@ def test_images_are_loaded_as_those_of_the_test(tiny_images, default_scope):
         dict(type='LoadImageFromFile'),
         dict(type='Resize', scale=(24, 24), keep_ratio=True),
         dict(type='LoadAnnotations'),
+        dict(type='LoadImageTags', format='masks', classes=list('wxyz')),
         dict(type='PackSegInputs'),
     ]
-    plain = [steps[0], steps[3]]
-    without = [*steps[:2], steps[3]]
+    plain = [steps[0], steps[4]]
+    without = [*steps[:2], steps[4]]
     assert inference_pipeline(config(test_dataloader=steps)) == without
     assert inference_pipeline(config(val_dataloader=steps)) == without
     assert inference_pipeline(Config()) == plain
@@ -174,9 +177,74 @@ def test_manifest(images, tiny_net):
     assert made['model'] == 'm.py' and made['networks'] == ['one']
     assert made['sha256'] == [weights_sha256(net)] and made['classes'] == [*'xyz']
     assert made['settings'] == dict(
-        flip=True, test_cfg=dict(mode='slide', crop_size=[3, 3]), pipeline=[]
+        flip=True, test_cfg=dict(mode='slide', crop_size=[3, 3]), pipeline=[], tags=None
     )
     assert made['images']['number'] == 6
     other = make_manifest(dict(one=net), images('unlabeled'), {}, {})
     assert other['images']['sha256'] != made['images']['sha256']
     assert other['classes'] == ['0', '1', '2']
+
+
+def test_manifest_knows_the_tags_and_not_their_file(images, tiny_net):
+    def note(tags):
+        nets = dict(one=tiny_net())
+        return make_manifest(nets, images('all'), {}, {}, tags)['settings']['tags']
+
+    tags = torch.zeros(6, 21, dtype=torch.bool)
+    first = note(tags)
+    assert note(tags.clone()) == first and len(first) == 64
+    for row, column in ((0, 0), (5, 20), (2, 9)):
+        other = tags.clone()
+        other[row, column] = True
+        assert note(other) != first
+
+
+def write_tags(path, **tags):
+    path.write_text(json.dumps(tags))
+    return str(path)
+
+
+def test_tags_are_in_the_order_of_the_images(images, tiny_images, tmp_path):
+    (tiny_images / 'mixed.txt').write_text('e\nc\nf\n')
+    path = write_tags(
+        tmp_path / 't.json', c=['x'], d=['y'], e=['y', 'z'], f=['x'], a=['z']
+    )
+    found = tags_to_label(path, images('mixed'), ['background', *'xyz'])
+    # no image says whether it has background: all may
+    assert found.tolist() == [[1, 0, 1, 1], [1, 1, 0, 0], [1, 1, 0, 0]]
+    folder = UnlabeledDataset(
+        data_root=str(tiny_images),
+        data_prefix=dict(img_path='images'),
+        indices=[2, 4],
+    )
+    assert tags_to_label(path, folder, [*'xyz']).tolist() == [[1, 0, 0], [0, 1, 1]]
+
+
+def test_tags_from_xmls(images, tmp_path):
+    for name, objects in dict(c='xz', d='y', e='yy', f='z').items():
+        nodes = ''.join(f'<object><name>{o}</name></object>' for o in objects)
+        (tmp_path / f'{name}.xml').write_text(f'<annotation>{nodes}</annotation>')
+    found = tags_to_label(str(tmp_path), images('unlabeled'), [*'xyz'])
+    assert found.tolist() == [[1, 0, 1], [0, 1, 0], [0, 1, 0], [0, 0, 1]]
+
+
+@pytest.mark.parametrize(
+    ('tags', 'message'),
+    [
+        (dict(c='x', d='x', e='x'), r"no tags of the image 'f', but of 3 others"),
+        (dict(c='x', d='x', e='x', f=''), r"'f', has no tag of a class"),
+        (dict(c='x', d='x', e='x', f='w'), r"'f', has the tag 'w', which is none"),
+        (dict(p='x', q='y'), 'none of the 2 images in .* is the file of another'),
+    ],
+)
+def test_bad_tags(tags, message, images, tmp_path):
+    path = write_tags(tmp_path / 't.json', **{k: [*v] for k, v in tags.items()})
+    with pytest.raises(ValueError, match=message):
+        tags_to_label(path, images('unlabeled'), [*'xyz'])
+
+
+def test_no_tags(images, tmp_path):
+    with pytest.raises(FileNotFoundError, match=r'no tag file .*t\.json'):
+        tags_to_label(str(tmp_path / 't.json'), images('all'), [*'xyz'])
+    with pytest.raises(ValueError, match='knows no names of classes'):
+        tags_to_label(str(tmp_path), images('all'), None)

@@ -15,6 +15,7 @@ from mmsemi.datasets.pseudo_label_store import PseudoLabelStore
 from mmsemi.engine.ensemble import Ensemble, pixel_noise
 from mmsemi.engine.image_batches import image_ids
 from mmsemi.engine.pseudo_labeling import generate_pseudo_labels
+from mmsemi.models.utils.tta import tta_probabilities
 
 CLASSES = ['x', 'y', 'z']
 HOW = dict(scales=(1.0, 1.5), flip=True, batch_size=2, num_workers=0)
@@ -111,6 +112,50 @@ def test_fusion_with_noise_threshold_and_probabilities(
     assert in_bytes(tmp_path / 'plain') != in_bytes(tmp_path / 'labels')
 
 
+def draw_tags(number: int) -> torch.Tensor:
+    """Tags (number, 3) of one or two classes for each image."""
+    rows = [[1, 1, 0], [0, 1, 1], [0, 0, 1], [1, 0, 1], [1, 0, 0], [0, 1, 0]]
+    return torch.tensor([rows[i % 6] for i in range(number)]).bool()
+
+
+@pytest.mark.parametrize('fuse', ['softmax', 'logits'])
+def test_each_image_has_its_own_tags(fuse, label, mixed_images, tiny_net, tmp_path):
+    """In whatever batch it is, also after a cut."""
+    tags = draw_tags(7)
+    label(tags=tags, fuse=fuse)
+    found, net = read(tmp_path / 'labels'), tiny_net()
+    for i, name in enumerate(image_ids(mixed_images())):
+        rgb = np.array(Image.open(mixed_images().get_data_info(i)['img_path']))
+        image = torch.from_numpy((rgb[..., ::-1].transpose(2, 0, 1) - 120.0) / 60.0)
+        with torch.no_grad():
+            prob = tta_probabilities(
+                net,
+                image[None].float(),
+                scales=HOW['scales'],
+                flip=True,
+                size=rgb.shape[:2],
+                fuse=fuse,
+            )[0]
+        expected = np.zeros(rgb.shape[:2], dtype=np.uint8)
+        for y, x in np.ndindex(*expected.shape):
+            allowed = [c for c in range(3) if tags[i, c]]
+            expected[y, x] = max(allowed, key=lambda c: prob[c, y, x])
+        assert (found[name] == expected).all(), name
+    assert len({m.max() for m in found.values()}) > 1
+    whole = in_bytes(tmp_path / 'labels')
+    for name in ('x/c', 'y/e'):
+        (tmp_path / f'labels/{name}.png').unlink()
+    assert label(tags=tags, fuse=fuse).written == 2
+    assert in_bytes(tmp_path / 'labels') == whole
+    label('free', fuse=fuse)
+    assert in_bytes(tmp_path / 'free') != whole
+
+
+def test_tags_of_other_images(label):
+    with pytest.raises(ValueError, match='6 rows of tags for 7 images'):
+        label(tags=draw_tags(6))
+
+
 @pytest.mark.parametrize('cut', [['x/b'], ['x/a', 'y/g'], ['x/c', 'y/d', 'y/e']])
 def test_a_cut_run_goes_on(cut, label, tmp_path, monkeypatch):
     label('whole')
@@ -122,9 +167,9 @@ def test_a_cut_run_goes_on(cut, label, tmp_path, monkeypatch):
     batches = []
     original = Ensemble.label
 
-    def noted(self, images, size, ids):
+    def noted(self, images, size, ids, tags):
         batches.append(list(ids))
-        return original(self, images, size, ids)
+        return original(self, images, size, ids, tags)
 
     monkeypatch.setattr(Ensemble, 'label', noted)
     result = label()

@@ -130,6 +130,28 @@ def test_run_again_and_overwrite(run, trained, options, tmp_path, capsys):
     assert read(tmp_path / 'labels').keys() == set('cdef')
 
 
+def test_tags(run, trained, options, tmp_path):
+    """The teacher says tree: where there is none, the next best tagged class."""
+    tags = dict(c=['sky'], d=['tree', 'car'], e=['road'], f=['tree'])
+    path = tmp_path / 'tags.json'
+    path.write_text(json.dumps(tags))
+    more = ['--tags', str(path), '--fuse', 'logits', '--flip']
+    run([*trained, *options, *more])
+    found = read(tmp_path / 'labels')
+    answers = dict(c=0, d=2, e=1, f=2)
+    assert {name: np.unique(m).tolist() for name, m in found.items()} == {
+        name: [answer] for name, answer in answers.items()
+    }
+    with pytest.raises(ValueError, match=r'fuse logits, now softmax\): choose an'):
+        run([*trained, *options, *more[:2], '--flip'])
+    path.write_text(json.dumps(tags | dict(e=['sky'])))
+    with pytest.raises(ValueError, match=r'tags \w+, now \w+\): choose an empty'):
+        run([*trained, *options, *more])
+    # the file may be written anew, if it says the same
+    path.write_text(json.dumps(tags, indent=2))
+    run([*trained, *options, *more])
+
+
 def test_whole_folder(run, trained, tiny_images, tmp_path):
     out = ['--out-dir', str(tmp_path / 'labels'), '--workers', '0']
     run([*trained, '--img-dir', str(tiny_images / 'images'), *out])

@@ -39,7 +39,7 @@ def parse_args() -> argparse.Namespace:
     parser.add_argument('--classes', type=int, default=21)
     parser.add_argument('--base-channels', type=int, default=32, help='of ResNet-18')
     parser.add_argument(
-        '--batch-size', type=int, help='by default 8 on a GPU, 1 on a CPU'
+        '--batch-size', type=int, help='by default up to 8 on a GPU, 1 on a CPU'
     )
     parser.add_argument('--workers', type=int, default=1)
     parser.add_argument('--threads', type=int, default=1, help='that compute')

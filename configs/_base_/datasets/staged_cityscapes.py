@@ -26,6 +26,7 @@ pseudo = dict(
     type='CityscapesDataset',
     data_root='{data_root}',
     data_prefix=dict(img_path='{images}'),
+    img_suffix='{img_suffix}',
     # the labels' names, not those of the true masks
     seg_map_suffix='.png',
     pipeline=[
@@ -72,6 +73,7 @@ train_dataloader = dict(
             type='CityscapesDataset',
             data_root='{data_root}',
             data_prefix=dict(img_path='{images}', seg_map_path='gtFine/train'),
+            img_suffix='{img_suffix}',
             ann_file='{split}/labeled.txt',
             pipeline=train_pipeline,
         ),

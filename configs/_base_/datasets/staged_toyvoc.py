@@ -7,6 +7,7 @@ pseudo = dict(
     type='ToyVOCDataset',
     data_root='{data_root}',
     data_prefix=dict(img_path='{images}'),
+    img_suffix='{img_suffix}',
     pipeline=[
         *_base_.train_pipeline[:-1],
         # no blur: the texture is half of what makes a class
@@ -16,7 +17,14 @@ pseudo = dict(
     ],
 )
 train_dataloader = dict(
-    dataset=dict(labeled=dict(data_root='{data_root}', ann_file='{split}/labeled.txt'))
+    dataset=dict(
+        labeled=dict(
+            data_root='{data_root}',
+            data_prefix=dict(img_path='{images}'),
+            img_suffix='{img_suffix}',
+            ann_file='{split}/labeled.txt',
+        )
+    )
 )
 val_dataloader = dict(dataset=dict(data_root='{data_root}'))
 test_dataloader = val_dataloader

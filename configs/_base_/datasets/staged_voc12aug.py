@@ -23,6 +23,7 @@ pseudo = dict(
     type='PascalVOCDataset',
     data_root='{data_root}',
     data_prefix=dict(img_path='{images}'),
+    img_suffix='{img_suffix}',
     pipeline=[
         dict(type='LoadImageFromFile'),
         dict(type='LoadAnnotations'),
@@ -67,6 +68,7 @@ train_dataloader = dict(
             type='PascalVOCDataset',
             data_root='{data_root}',
             data_prefix=dict(img_path='{images}', seg_map_path='SegmentationClassAug'),
+            img_suffix='{img_suffix}',
             ann_file='{split}/labeled.txt',
             pipeline=train_pipeline,
         ),

@@ -1,5 +1,6 @@
 """Checkpoints that are whole at every moment."""
 
+import errno
 import os
 from collections import deque
 from collections.abc import Iterator
@@ -124,9 +125,11 @@ class AtomicCheckpointHook(CheckpointHook):
                 if is_main_process():
                     _rename_whole(path)
             except OSError as error:
+                full = error.errno in (errno.ENOSPC, errno.EDQUOT)
                 raise OSError(
-                    f'{path} could not be written ({error}): free space on its disk '
-                    'and resume; the checkpoint before it is whole'
+                    f'{path} could not be written ({error}): '
+                    f'{"free space on its disk" if full else "correct this"} and '
+                    'resume; checkpoints before it are whole'
                 ) from error
             finally:
                 if is_main_process():

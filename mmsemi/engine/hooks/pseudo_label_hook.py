@@ -9,8 +9,9 @@ from typing import Any
 from mmengine.hooks import CheckpointHook, Hook
 from mmengine.model import is_model_wrapper
 from mmengine.runner import Runner, load_checkpoint
+from torch import Tensor
 
-from mmsemi.datasets.pseudo_label_folder import check_label_folder
+from mmsemi.datasets.pseudo_label_folder import check_label_folder, read_manifest
 from mmsemi.datasets.pseudo_label_store import PseudoLabelStore
 from mmsemi.engine.ensemble import Ensemble
 from mmsemi.engine.image_batches import image_ids, plan_batches
@@ -20,6 +21,7 @@ from mmsemi.engine.labeling_setup import (
     images_to_label,
     make_manifest,
     refuse_labeled,
+    tags_to_label,
 )
 from mmsemi.engine.pseudo_labeling import generate_pseudo_labels, truth_files
 from mmsemi.registry import HOOKS
@@ -54,20 +56,25 @@ class PseudoLabelHook(Hook):
         threshold: Least probability of a pixel that is not void. By default every
             pixel is labelled.
         soft: Also keep the probabilities. Defaults to False.
-        batch_size: Images of equal size in a batch. By default 8 on a GPU, 1 on a
+        batch_size: Images of equal size in a batch. By default up to 8 on a GPU, 1 on a
             CPU.
         num_workers: Threads that load images. Defaults to 2.
         truth_dir: Folder of true masks of these images, for a report of the
             labels' mIoU only; their names end with the data set's
             ``seg_map_suffix``. By default no mask is opened.
         amp: Half precision. Defaults to False.
+        fuse: What is averaged over the views: ``'softmax'`` or ``'logits'``. Defaults
+            to ``'softmax'``.
+        tags: File of image tags (``tools/make_image_tags.py``), or folder of VOC's
+            XMLs: a pixel gets the most likely class that its image is tagged with. By
+            default all classes may be.
 
     Raises:
         ValueError: Before the first step: a value is outside its range, the folder
             holds files of another origin or is another hook's, images to label have
-            true labels in the training, or the best checkpoint is asked for and
-            none is kept.
-        FileNotFoundError: An image, or a mask of ``truth_dir``, is not there.
+            true labels in the training, an image has no tags, or the best checkpoint
+            is asked for and none is kept.
+        FileNotFoundError: An image, a mask of ``truth_dir``, or ``tags``, is not there.
     """
 
     priority = 'LOW'
@@ -88,10 +95,23 @@ class PseudoLabelHook(Hook):
         num_workers: int = 2,
         truth_dir: str | None = None,
         amp: bool = False,
+        fuse: str = 'softmax',
+        tags: str | None = None,
     ) -> None:
         if checkpoint not in ('last', 'best'):
             raise ValueError(
                 f"PseudoLabelHook checkpoint={checkpoint!r}: choose 'last' or 'best'"
+            )
+        for name, value in dict(scales=scales, weights=weights).items():
+            if value is not None and not _are_numbers(value):
+                raise ValueError(
+                    f'PseudoLabelHook {name}={value!r}: give a list of numbers, e.g. '
+                    '[1.0]'
+                )
+        if not isinstance(flip, bool) or not _are_numbers([noise]):
+            raise ValueError(
+                f'PseudoLabelHook flip={flip!r}, noise={noise!r}: give flip=True or '
+                'False, and a number as noise'
             )
         self.dataset = dataset
         self.out_dir = out_dir
@@ -101,6 +121,7 @@ class PseudoLabelHook(Hook):
         self.batch_size = batch_size
         self.num_workers = num_workers
         self.truth_dir = truth_dir
+        self.tags = tags
         self.settings: dict[str, Any] = dict(
             scales=list(scales),
             flip=flip,
@@ -108,6 +129,7 @@ class PseudoLabelHook(Hook):
             noise=noise,
             threshold=threshold,
             amp=amp,
+            fuse=fuse,
         )
 
     def before_train(self, runner: Runner) -> None:
@@ -116,13 +138,7 @@ class PseudoLabelHook(Hook):
         networks = choose_networks(model, self.networks)
         with evaluating(model):
             Ensemble(list(networks.values()), **self.settings)
-        check_label_folder(self._folder(runner))
-        others = [hook for hook in runner.hooks if isinstance(hook, PseudoLabelHook)]
-        if any(hook.out_dir == self.out_dir for hook in others if hook is not self):
-            raise ValueError(
-                f'two PseudoLabelHooks write into {self._folder(runner)}, and each '
-                "deletes the other's labels: give them different out_dirs"
-            )
+        self._check_folder(runner)
         if self.truth_dir is not None and not os.path.isdir(self.truth_dir):
             raise FileNotFoundError(
                 f'PseudoLabelHook truth_dir={self.truth_dir!r} is no folder: correct '
@@ -136,6 +152,7 @@ class PseudoLabelHook(Hook):
             dataset = self._images(runner)
             ids = image_ids(dataset)
             plan_batches(dataset)
+            self._read_tags(runner, dataset)
             if self.truth_dir is not None:
                 truth_files(dataset, ids, self.truth_dir)
 
@@ -150,14 +167,17 @@ class PseudoLabelHook(Hook):
             load_checkpoint(model, path, map_location='cpu', logger=runner.logger)
         networks = choose_networks(model, self.networks)
         broadcast_weights(networks)
-        metainfo = getattr(runner.train_dataloader.dataset, 'metainfo', {})
+        metainfo = _metainfo(runner)
+        tags = self._read_tags(runner, dataset)
         manifest = make_manifest(
             networks,
             dataset,
             metainfo,
             dict(self.settings, soft=self.soft),
+            tags,
             model=Path(runner.cfg.filename or type(model).__name__).name,
             checkpoints=[path],
+            tag_file=self.tags,
         )
         store = PseudoLabelStore(
             self._folder(runner),
@@ -176,6 +196,7 @@ class PseudoLabelHook(Hook):
                 batch_size=self.batch_size,
                 num_workers=self.num_workers,
                 truth_dir=self.truth_dir,
+                tags=tags,
                 **self.settings,
             )
         runner.logger.info(f'{store.folder}: {result}')
@@ -183,11 +204,48 @@ class PseudoLabelHook(Hook):
     def _folder(self, runner: Runner) -> Path:
         return Path(runner.work_dir, self.out_dir)
 
+    def _check_folder(self, runner: Runner) -> None:
+        """Refuse a folder with files that are not this hook's to delete."""
+        folder = self._folder(runner).resolve()
+        check_label_folder(folder)
+        for hook in runner.hooks:
+            if not isinstance(hook, PseudoLabelHook) or hook is self:
+                continue
+            other = hook._folder(runner).resolve()
+            if folder == other or folder in other.parents or other in folder.parents:
+                raise ValueError(
+                    f'two PseudoLabelHooks write into {folder} and {other}, and each '
+                    "deletes the other's labels: give them out_dirs of their own"
+                )
+        outside = Path(runner.work_dir).resolve() not in folder.parents
+        if outside and runner.iter == 0 and read_manifest(folder) is not None:
+            raise ValueError(
+                f'{folder} holds labels of another training, which would be deleted: '
+                'give PseudoLabelHook an out_dir of its own'
+            )
+
     def _images(self, runner: Runner) -> Any:
         """Build the images, and refuse those that have true labels."""
         dataset = images_to_label(self.dataset, runner.cfg)
         refuse_labeled(dataset, runner.train_dataloader.dataset)
         return dataset
+
+    def _read_tags(self, runner: Runner, dataset: Any) -> Tensor | None:
+        """Return the tags of the images (N, C); None without a file."""
+        if self.tags is None:
+            return None
+        return tags_to_label(self.tags, dataset, _metainfo(runner).get('classes'))
+
+
+def _are_numbers(values: Any) -> bool:
+    return isinstance(values, (list, tuple)) and all(
+        isinstance(value, (int, float)) and not isinstance(value, bool)
+        for value in values
+    )
+
+
+def _metainfo(runner: Runner) -> dict:
+    return getattr(runner.train_dataloader.dataset, 'metainfo', {})
 
 
 def _unwrapped(runner: Runner) -> Any:

@@ -1,6 +1,7 @@
 """ST++'s ranking of unlabelled images by how stable their prediction was."""
 
 import copy
+import io
 import json
 from collections.abc import Sequence
 from pathlib import Path
@@ -51,7 +52,7 @@ class ReliabilityHook(Hook):
             ``'.'``.
         networks: Names of the networks that are asked. By default the one that the
             method predicts on, or all if it predicts on a fusion.
-        batch_size: Images of equal size in a batch. By default 8 on a GPU, 1 on a
+        batch_size: Images of equal size in a batch. By default up to 8 on a GPU, 1 on a
             CPU.
         num_workers: Threads that load images. Defaults to 2.
 
@@ -170,8 +171,11 @@ class ReliabilityHook(Hook):
     def _save(self, runner: Runner, step: int) -> None:
         networks = choose_networks(_unwrapped(runner), self.networks)
         weights = {name: network.state_dict() for name, network in networks.items()}
+        # whole in memory first: torch does not say which file it could not write
+        buffer = io.BytesIO()
+        torch.save(weights, buffer)
         with replacing(self._path(runner, step)) as aside:
-            torch.save(weights, aside)
+            aside.write_bytes(buffer.getvalue())
 
     def _load(self, runner: Runner) -> list[dict[str, nn.Module]]:
         """Return copies of the networks, in eval mode, as they were at each step."""

@@ -93,6 +93,18 @@ def strings(value: Any, key: str = '') -> Iterator[tuple[str, str]]:
             yield from strings(v, f'{key}.{i}' if key else str(i))
 
 
+def find(config: Any, key: str) -> Any:
+    """Return the value at a path of keys and indices; None where there is none."""
+    for name in key.split('.'):
+        if isinstance(config, Mapping):
+            config = config.get(name)
+        elif isinstance(config, (list, tuple)) and name.isdigit():
+            config = config[int(name)] if int(name) < len(config) else None
+        else:
+            return None
+    return config
+
+
 def fill(value: Any, paths: Mapping[str, str]) -> Any:
     """Return a copy of nested containers with paths for the placeholders.
 

@@ -9,10 +9,10 @@ from typing import Any
 from mmengine.config import Config
 
 from .launch import load_config, set_work_dir
-from .placeholders import find_references
+from .placeholders import find, find_references
 from .recipe_keys import RUNNER, check_shared, fill_in, recipe_only
 from .stage import Stage, check_checkpoints
-from .stage_checks import check_config
+from .stage_checks import check_config, check_labels
 
 
 def read_recipe(
@@ -46,7 +46,8 @@ def read_recipe(
         names.append(_check_entry(entry, f'{recipe}, stage {number}', names))
     common, own = _split_options(options or {}, names)
     only = recipe_only(cfg)
-    _check_keys(common, {*cfg, *RUNNER}, recipe)
+    elsewhere = any('config' in entry for entry in entries)
+    _check_keys(common, {*RUNNER, *(cfg if elsewhere else only)}, recipe)
     stages: list[Stage] = []
     for i, name in enumerate(names):
         where = f'{recipe}, stage {name!r}'
@@ -56,8 +57,11 @@ def read_recipe(
         shared, filled = fill_in(cfg, keys)
         check_shared(shared, filled)
         base, entry = shared, filled[i]
+        known = RUNNER | only
         if 'config' in entry:
             base = _load(entry['config'], Path(recipe).absolute().parent, where)
+            known = known | set(base)
+        _check_keys(own[name], known, f'stage {name!r} of {recipe}')
         rest = {k: v for k, v in changes.items() if k not in keys}
         stage = Stage(
             name,
@@ -68,8 +72,12 @@ def read_recipe(
             number=i,
         )
         merged = _merge(stage, where)
-        for values in stage.options:
-            stage.reads += find_references(values, name, names, where)
+        for options_of in stage.options:
+            stage.reads += find_references(options_of, name, names, where)
+        values = merged.to_dict()
+        check_labels(values, stage.reads, where)
+        # what an option has replaced is read no more
+        stage.reads = [r for r in stage.reads if find(values, r.key) == r.value]
         check_checkpoints(stage, stages, where)
         check_config(merged, where)
         stages.append(stage)
@@ -167,8 +175,8 @@ def _check_keys(options: dict, known: set[str], recipe: str) -> None:
         if first not in known:
             near = difflib.get_close_matches(first, known) or sorted(known - RUNNER)
             raise ValueError(
-                f'--cfg-options {key}: {recipe} has no key {first!r}; did you mean one '
-                f'of {near}?'
+                f'--cfg-options {key}: {recipe} has no key {first!r} that a training '
+                f'reads; did you mean one of {near}?'
             )
 
 

@@ -1,36 +1,48 @@
 """What of a later stage can be known to be wrong before the first one starts."""
 
+import inspect
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from mmengine.config import Config
+from mmengine.registry import LOOPS
 
-from .placeholders import PLACEHOLDER
+from mmsemi.datasets.pseudo_label_folder import check_label_folder, read_manifest
+
+from .placeholders import PLACEHOLDER, Reference, find
 
 NEEDED = ('model', 'train_dataloader', 'train_cfg', 'optim_wrapper')
 """What a config must have to train."""
 
 
 def check_config(cfg: Config, where: str) -> None:
-    """Refuse a config that trains nothing, or whose batches do not fit its sampler.
+    """Refuse a config that trains nothing, or whose numbers do not fit.
 
     Args:
         cfg: The stage's config.
         where: How messages call the stage.
 
     Raises:
-        ValueError: If it is so.
+        ValueError: If it has no model or the like, its loop has an unknown key or no
+            length, a schedule begins after its end, or the batches do not fit the
+            sampler.
     """
     for key in NEEDED:
         if not isinstance(cfg.get(key), dict):
             raise ValueError(
                 f'{where}: its config, {cfg.filename}, trains nothing: it has no {key}'
             )
+    _check_length(cfg, where)
     loader = cfg.train_dataloader
     shares = (loader.get('sampler') or {}).get('num_per_source')
-    if not isinstance(shares, Mapping):
+    if shares is None:
         return
+    if not isinstance(shares, Mapping) or not all(map(_is_count, shares.values())):
+        raise ValueError(
+            f'{where}: num_per_source = {shares!r}: write how many images of each part '
+            'make a batch, e.g. dict(labeled=4, unlabeled=4)'
+        )
     dataset = loader.get('dataset') or {}
     parts = [name for name, part in dataset.items() if isinstance(part, Mapping)]
     unknown = sorted(set(shares) - set(parts))
@@ -41,10 +53,88 @@ def check_config(cfg: Config, where: str) -> None:
         )
     if sum(shares.values()) != loader.get('batch_size'):
         raise ValueError(
-            f'{where}: train_dataloader.batch_size = {loader.get("batch_size")}, but '
+            f'{where}: train_dataloader.batch_size = {loader.get("batch_size")!r}, but '
             f'num_per_source = {dict(shares)} sums to {sum(shares.values())}: set '
             'both to fit'
         )
+
+
+def _check_length(cfg: Config, where: str) -> None:
+    """Refuse a loop of unknown keys or no length, and a schedule of no length."""
+    loop = cfg.train_cfg
+    kind = LOOPS.get(loop['type']) if isinstance(loop.get('type'), str) else None
+    known = set(inspect.signature(kind).parameters) if kind else set(loop)
+    unknown = sorted(set(loop) - known - {'type', 'by_epoch'})
+    if unknown:
+        raise ValueError(
+            f'{where}: train_cfg has the unknown key {unknown[0]!r}; '
+            f'{loop["type"]} knows {sorted(known - {"runner", "dataloader"})}'
+        )
+    lengths = {key: loop[key] for key in ('max_iters', 'max_epochs') if key in loop}
+    for key, length in lengths.items():
+        if not _is_count(length):
+            raise ValueError(
+                f'{where}: train_cfg.{key} = {length!r}: give an integer above 0'
+            )
+    schedules = cfg.get('param_scheduler') or []
+    for schedule in schedules if isinstance(schedules, Sequence) else [schedules]:
+        begin = schedule.get('begin', 0)
+        end = schedule.get('end')
+        if end is None and not schedule.get('by_epoch', True):
+            end = lengths.get('max_iters')
+        if isinstance(begin, int) and isinstance(end, int) and begin >= end:
+            raise ValueError(
+                f'{where}: the schedule {schedule.get("type")} begins at {begin}, but '
+                f'ends at {end}: train longer, or shorten the schedules before it '
+                '(param_scheduler)'
+            )
+
+
+def _is_count(value: Any) -> bool:
+    return isinstance(value, int) and not isinstance(value, bool) and value > 0
+
+
+def check_labels(cfg: Mapping, reads: Sequence[Reference], where: str) -> None:
+    """Refuse masks that are no pseudo-labels in the place of a stage's.
+
+    Args:
+        cfg: The stage's config.
+        reads: What the recipe lets it read; options may have replaced that.
+        where: How messages call the stage.
+
+    Raises:
+        ValueError: If there are such, the ground truth perhaps.
+    """
+    for read in reads:
+        part, _, name = read.key.rpartition('.data_prefix.')
+        given = find(cfg, read.key)
+        if name != 'seg_map_path' or given == read.value or not given:
+            continue
+        folder = os.path.join((find(cfg, part) or {}).get('data_root') or '', given)
+        if not PLACEHOLDER.search(folder) and read_manifest(folder) is None:
+            raise ValueError(
+                f'{where}: {read.key}={given!r} takes the place of the labels of '
+                f'stage {read.stage!r}, but {folder} has no manifest of pseudo-labels: '
+                'is it the ground truth? Give a folder that '
+                'tools/generate_pseudo_labels.py wrote'
+            )
+
+
+def check_label_folders(cfg: Config, folder: os.PathLike) -> None:
+    """Refuse a folder for labels that holds other files.
+
+    Args:
+        cfg: The stage's config.
+        folder: The stage's.
+
+    Raises:
+        ValueError: If there are such, the ground truth perhaps.
+    """
+    for hook in cfg.get('custom_hooks') or []:
+        if hook and str(hook.get('type')).endswith('PseudoLabelHook'):
+            check_label_folder(
+                os.path.join(folder, hook.get('out_dir', 'pseudo_labels'))
+            )
 
 
 def check_lists(cfg: Config, where: str) -> None:

@@ -14,7 +14,7 @@ from mmengine.logging import print_log
 
 from .launch import adapt_to_machine, join_processes, train
 from .stage import Stage
-from .stage_checks import check_lists
+from .stage_checks import check_label_folders, check_lists
 from .stage_state import State, check_states, read_paths, read_state, write_note
 
 T = TypeVar('T')
@@ -54,14 +54,19 @@ def run_stages(
 def _take(lock: FileLock) -> None:
     """Let no second run write to the folder; the system frees it at any end."""
     folder = Path(lock.lock_file).parent
-    folder.mkdir(parents=True, exist_ok=True)
     try:
+        folder.mkdir(parents=True, exist_ok=True)
         lock.acquire(timeout=0)
     except Timeout:
         raise BlockingIOError(
             f'{folder} is in use by another run: wait for its end, or choose another '
             '--work-dir'
         ) from None
+    except OSError as error:
+        raise OSError(
+            f'the work dir {folder} cannot be written ({error.strerror}): choose '
+            'another --work-dir, or correct this'
+        ) from error
 
 
 def _run_all(stages: list[Stage], resume: bool, launcher: str, again: str) -> None:
@@ -69,6 +74,7 @@ def _run_all(stages: list[Stage], resume: bool, launcher: str, again: str) -> No
     for stage, state in zip(stages, states, strict=True):
         if not state.done:
             check_lists(stage.config(), f'stage {stage.name!r}')
+            check_label_folders(stage.config(), stage.folder)
     for number, (stage, state) in enumerate(zip(stages, states, strict=True), 1):
         title = f'Stage {number} of {len(stages)}, {stage.name}, in {stage.folder}'
         print_log(f'{title}: {state}', logger='current')

@@ -1,25 +1,16 @@
 """How far each stage of a recipe is, as its folder tells."""
 
-import hashlib
 import json
 import os
 from collections.abc import Collection
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
-
-from mmengine.config import Config
 
 from mmsemi.datasets.atomic import replacing
 
+from .fingerprint import fingerprint, first_difference, without_labelling
 from .launch import last_checkpoint
 from .stage import Stage, checkpoint_hooks
-
-NOT_HASHED = ('work_dir', 'launcher', 'log_level', 'log_processor', 'vis_backends')
-"""Settings of a config that may change between a run and its resume."""
-
-NEUTRAL = ('num_workers', 'persistent_workers', 'prefetch_factor', 'truth_dir')
-"""Settings anywhere in a config that change no weight, list or label."""
 
 
 @dataclass(frozen=True)
@@ -68,24 +59,30 @@ def read_state(stage: Stage) -> State:
     if not (stage.folder / 'last_checkpoint').is_file():
         return State()
     started = stage.folder / 'started.json'
-    changed = _compare(stage, started)[1] if started.is_file() else ''
-    return State(checkpoint=_last_of(stage), changed=changed)
+    path, changed = _last_of(stage), ''
+    if started.is_file():
+        length = stage.config().train_cfg.get('max_iters')
+        # its weights are final: the labels' manifest tells what they are made with
+        labelling = path is not None and Path(path).stem == f'iter_{length}'
+        changed = _compare(stage, started, labelling)[1]
+    return State(checkpoint=path, changed=changed)
 
 
 def _last_of(stage: Stage) -> str | None:
     """Return a stage's last checkpoint, and none of another folder."""
     path = last_checkpoint(str(stage.folder))
     elsewhere = any(hook.get('out_dir') for hook in checkpoint_hooks(stage.config()))
-    if path and not elsewhere and Path(path).parent != stage.folder:
+    lost = path and not os.path.isfile(path)
+    if path and (lost or (not elsewhere and Path(path).parent != stage.folder)):
         raise FileNotFoundError(
-            f'{stage.folder / "last_checkpoint"} names {path}, which is not in its '
-            'folder: put the checkpoint back, or delete the folder to train the stage '
-            'again'
+            f'{stage.folder / "last_checkpoint"} names {path}, which is not '
+            f'{"there" if lost else "in its folder"}: put the checkpoint back, or '
+            'delete the folder to train the stage again'
         )
     return path
 
 
-def _compare(stage: Stage, path: Path) -> tuple[int, str]:
+def _compare(stage: Stage, path: Path, labelling: bool = False) -> tuple[int, str]:
     """Read a note; return its iteration, and how the config has changed since."""
     try:
         note = json.loads(path.read_text('utf-8'))
@@ -96,8 +93,12 @@ def _compare(stage: Stage, path: Path) -> tuple[int, str]:
             'stage again'
         ) from error
     config, now = fingerprint(stage.config())
-    changed = '' if digest == now else first_difference(old, config) or 'its hash'
-    return iteration, changed
+    if digest == now:
+        return iteration, ''
+    if labelling:
+        old, config = without_labelling(old), without_labelling(config)
+        return iteration, first_difference(old, config)
+    return iteration, first_difference(old, config) or 'its hash'
 
 
 def write_note(stage: Stage, name: str, iteration: int = 0) -> None:
@@ -116,53 +117,6 @@ def write_note(stage: Stage, name: str, iteration: int = 0) -> None:
             json.dump(note, file, indent=1)
             file.flush()
             os.fsync(file.fileno())
-
-
-def fingerprint(cfg: Config) -> tuple[dict, str]:
-    """Return a config as JSON has it, and its SHA-256."""
-    values = {k: v for k, v in cfg.to_dict().items() if k not in NOT_HASHED}
-    values = _without(values, NEUTRAL)
-    (values.get('default_hooks') or {}).pop('logger', None)
-    text = json.dumps(values, sort_keys=True, default=_name)
-    return json.loads(text), hashlib.sha256(text.encode()).hexdigest()
-
-
-def _without(value: Any, keys: Collection[str]) -> Any:
-    """Return a copy of nested containers without some keys of dicts."""
-    if isinstance(value, dict):
-        return {k: _without(v, keys) for k, v in value.items() if k not in keys}
-    if isinstance(value, (list, tuple)):
-        return [_without(inner, keys) for inner in value]
-    return value
-
-
-def _name(value: Any) -> str:
-    """Name a class or function; its repr may hold an address."""
-    module, name = (getattr(value, a, '') for a in ('__module__', '__qualname__'))
-    return f'{module}.{name}' if name else repr(value)
-
-
-def first_difference(old: Any, new: Any, key: str = '') -> str:
-    """Return the first key whose value differs, with both values, or ''."""
-    pairs: list[tuple[Any, Any, Any]] = []
-    if isinstance(old, dict) and isinstance(new, dict):
-        keys = sorted(old.keys() | new.keys())
-        pairs = [(k, old.get(k, 'absent'), new.get(k, 'absent')) for k in keys]
-    elif isinstance(old, list) and isinstance(new, list) and len(old) == len(new):
-        pairs = [(i, old[i], new[i]) for i in range(len(old))]
-    elif old != new:
-        return f'{key} was {_short(old)}, is {_short(new)}'
-    for k, a, b in pairs:
-        found = first_difference(a, b, f'{key}.{k}' if key else str(k))
-        if found:
-            return found
-    return ''
-
-
-def _short(value: Any) -> str:
-    """Write a value on a line; of a long text its end tells more."""
-    text = repr(value)
-    return text if len(text) <= 160 else f'{text[:40]}…{text[-120:]}'
 
 
 def check_states(stages: list[Stage], resume: bool) -> list[State]:
@@ -199,9 +153,24 @@ def check_states(stages: list[Stage], resume: bool) -> list[State]:
                     f'is not done any more: delete {stage.folder} as well'
                 )
         if not state.done:
+            _check_files(stage, [s for s in stage.sources if by_name[s].done])
             read = [s for s in stages if s.name in stage.sources]
             read_paths(stage, [s for s in read if by_name[s.name].done])
     return states
+
+
+def _check_files(stage: Stage, done: Collection[str]) -> None:
+    """Refuse a stage whose files of stages that are done are gone."""
+    for reads in stage.reads:
+        path = reads.value.replace('{work_dir}', str(stage.folder.parent))
+        if reads.what or reads.stage not in done or os.path.exists(path):
+            continue
+        folder = stage.folder.with_name(reads.stage)
+        raise FileNotFoundError(
+            f'stage {stage.name!r} reads {path} ({reads.key}), which stage '
+            f'{reads.stage!r} has written and which is gone: put it back, or delete '
+            f'{folder} to train that stage again'
+        )
 
 
 def read_paths(stage: Stage, stages: list[Stage]) -> dict[str, str]:
@@ -223,8 +192,9 @@ def read_paths(stage: Stage, stages: list[Stage]) -> dict[str, str]:
 
 
 def _checkpoint(stage: Stage, what: str) -> str:
-    path = last_checkpoint(str(stage.folder))
-    if what == 'best':
+    if what == 'last':
+        path = _last_of(stage)
+    else:
         folders = [stage.folder]
         for hook in checkpoint_hooks(stage.config()):
             if hook.get('out_dir'):
@@ -234,7 +204,7 @@ def _checkpoint(stage: Stage, what: str) -> str:
         # a kill may have left the former best
         found.sort(key=lambda p: p.stat().st_mtime)
         path = str(found[-1]) if found else None
-    if path is None or not os.path.isfile(path):
+    if path is None:
         raise FileNotFoundError(
             f'stage {stage.name!r} is done, but its {what} checkpoint is not in '
             f'{stage.folder}: put it back, or delete the folder to train it again'

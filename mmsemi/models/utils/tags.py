@@ -74,9 +74,34 @@ def restrict_to_tags(scores: Tensor, tags: Tensor) -> Tensor:
     Returns:
         (B, C, ...), float32, a copy.
     """
-    check_tags(tags, scores.shape[0], scores.shape[1])
-    absent = ~tags & tags.any(1, keepdim=True)
-    absent = absent.view(*tags.shape, *[1] * (scores.dim() - 2))
+    absent = _absent(scores, tags)
     scores = as_float(scores)
     # half of the least number, so that sums of weights rounded up stay finite
     return scores.masked_fill(absent, torch.finfo(scores.dtype).min / 2)
+
+
+def restrict_probabilities(prob: Tensor, tags: Tensor) -> Tensor:
+    """Give untagged classes the probability 0, and let the others sum to 1.
+
+    The most likely class is the most likely one of the tagged classes. An image
+    without any tag is not restricted.
+
+    Args:
+        prob: Class probabilities (B, C, ...).
+        tags: Classes of each image (B, C), bool.
+
+    Returns:
+        (B, C, ...), float32, a copy.
+    """
+    absent = _absent(prob, tags)
+    prob = as_float(prob)
+    # where all tagged classes have underflowed, they are equally likely
+    kept = (prob + torch.finfo(prob.dtype).tiny).masked_fill_(absent, 0)
+    return kept.div_(kept.sum(1, keepdim=True))
+
+
+def _absent(maps: Tensor, tags: Tensor) -> Tensor:
+    """Return which classes of maps (B, C, ...) are excluded, (B, C, 1, ...) bool."""
+    check_tags(tags, maps.shape[0], maps.shape[1])
+    absent = ~tags & tags.any(1, keepdim=True)
+    return absent.view(*tags.shape, *[1] * (maps.dim() - 2))

@@ -6,6 +6,11 @@ from typing import Any
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from .tags import restrict_probabilities, restrict_to_tags
+
+FUSIONS = ('softmax', 'logits')
+"""What is averaged over the views."""
+
 
 def check_scales(scales: Sequence[float]) -> None:
     """Refuse an empty list of scales, and scales that are not above 0."""
@@ -13,6 +18,12 @@ def check_scales(scales: Sequence[float]) -> None:
         raise ValueError(
             f'scales={list(scales)}: give at least one number above 0, e.g. (1.0,)'
         )
+
+
+def check_fuse(fuse: str) -> None:
+    """Refuse what is none of ``FUSIONS``."""
+    if fuse not in FUSIONS:
+        raise ValueError(f'fuse={fuse!r}: choose one of {list(FUSIONS)}')
 
 
 def tta_probabilities(
@@ -23,13 +34,18 @@ def tta_probabilities(
     flip: bool = False,
     size: Sequence[int] | None = None,
     size_divisor: int = 1,
+    fuse: str = 'softmax',
+    tags: Tensor | None = None,
 ) -> Tensor:
     """Average the class probabilities of a network over scales and flips.
 
     ST++ (CVPR 2022) labels with the scales 0.5, 0.75, 1, 1.5 and 2, each with and
     without a horizontal flip: the images are resized to ``int(h * s), int(w * s)``,
     the softmax at that size is flipped back, resized to ``size`` and summed. Here
-    the sum is divided by the number of views, so that it holds probabilities.
+    the sum is divided by the number of views, so that it holds probabilities. LPL
+    (Pattern Recognition 2022) labels with the scales 0.5, 0.75, 1, 1.25 and 1.5, takes
+    the mean of the scores (``fuse='logits'``), and lets an image have the classes only
+    that it is tagged with.
 
     Args:
         network: A segmentor of mmseg in eval mode, predicting whole or slide as its
@@ -41,14 +57,20 @@ def tta_probabilities(
         size: Height and width of the result. By default those of the images.
         size_divisor: Each view is padded right and below with 0 to a multiple of
             it, and its logits are cropped again.
+        fuse: ``'softmax'`` averages the probabilities of the views, ``'logits'`` the
+            scores, followed by one softmax.
+        tags: Classes that each image has (B, C), bool: the others get the probability
+            0, and those of the image sum to 1. An image without any is not restricted.
 
     Returns:
         Probabilities (B, C, h, w), float32.
 
     Raises:
-        ValueError: A scale is not above 0, or the network has one output channel.
+        ValueError: A scale is not above 0, ``fuse`` is unknown, the tags do not fit,
+            or the network has one output channel.
     """
     check_scales(scales)
+    check_fuse(fuse)
     height, width = images.shape[-2:]
     size = (height, width) if size is None else (int(size[0]), int(size[1]))
     align_corners = bool(getattr(network, 'align_corners', False))
@@ -60,13 +82,18 @@ def tta_probabilities(
             logits = _padded_logits(
                 network, view.flip(-1) if flipped else view, size_divisor
             )
-            prob = logits.float().softmax(1)
-            prob = _resize(prob.flip(-1) if flipped else prob, size, align_corners)
+            seen = logits.float()
+            # a copy: the sum must not be written into what the network returned
+            seen = seen.softmax(1) if fuse == 'softmax' else seen.clone()
+            seen = _resize(seen.flip(-1) if flipped else seen, size, align_corners)
             # one sum at the final size: the views need not be held together
-            total = prob if total is None else total.add_(prob)
+            total = seen if total is None else total.add_(seen)
     assert total is not None
     number = len(scales) * (2 if flip else 1)
-    return total if number == 1 else total.div_(number)
+    total = total if number == 1 else total.div_(number)
+    if fuse == 'logits':
+        return (total if tags is None else restrict_to_tags(total, tags)).softmax(1)
+    return total if tags is None else restrict_probabilities(total, tags)
 
 
 def _resize(maps: Tensor, size: tuple[int, int], align_corners: bool) -> Tensor:

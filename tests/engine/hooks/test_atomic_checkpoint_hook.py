@@ -1,3 +1,4 @@
+import errno
 import os
 import signal
 from pathlib import Path
@@ -142,7 +143,7 @@ def test_failed_write_leaves_the_former_checkpoint(train, tmp_path, monkeypatch)
     def full_disk(self, data, path):
         if 'iter_6' in str(path):
             put(self, data[:100], path)
-            raise OSError('no space left on device')
+            raise OSError(errno.ENOSPC, 'no space left on device')
         put(self, data, path)
 
     monkeypatch.setattr(LocalBackend, 'put', full_disk)

@@ -10,6 +10,7 @@ from mmengine.evaluator import BaseMetric
 from PIL import Image
 
 from mmsemi.datasets import pseudo_label_store
+from mmsemi.datasets.pseudo_label_store import PseudoLabelStore
 from mmsemi.engine import PseudoLabelHook
 from mmsemi.models.utils.tta import tta_probabilities
 
@@ -160,6 +161,7 @@ def test_a_list_that_is_written_during_the_training(train_branches, images, tmp_
 @pytest.mark.parametrize(
     ('changes', 'message'),
     [
+        (dict(networks='branch1'), r"networks='branch1': name some of \['branch1'"),
         (dict(networks=['ema']), r"networks=\['ema'\]: name some of \['branch1'"),
         (dict(scales=[0]), r'scales=\[0\]'),
         (dict(noise=-0.1), 'noise=-0.1 with 2 networks'),
@@ -195,6 +197,29 @@ def test_two_hooks_of_one_folder(train_branches, images, tmp_path):
     with pytest.raises(ValueError, match=r'two PseudoLabelHooks write into .*_labels'):
         runner.train()
     assert not (tmp_path / 'work/pseudo_labels').exists()
+    runner = train_branches(hook(images))
+    runner.register_hook(PseudoLabelHook(images, out_dir='pseudo_labels/inner/'))
+    with pytest.raises(ValueError, match=r'two PseudoLabelHooks write into .*inner'):
+        runner.train()
+
+
+def test_labels_of_another_training(train_branches, images, tmp_path):
+    PseudoLabelStore(tmp_path / 'other', {}, [])
+    (tmp_path / 'other/a.png').write_text('a label')
+    runner = train_branches(hook(images, out_dir='../other'))
+    with pytest.raises(ValueError, match='other holds labels of another training'):
+        runner.train()
+    assert (tmp_path / 'other/a.png').exists()
+
+
+@pytest.mark.parametrize(
+    'change',
+    [dict(scales=1.0), dict(weights=0.5), dict(flip='no'), dict(noise='a')],
+)
+def test_settings_of_another_type(images, change):
+    (text,) = (f'{name}={value!r}' for name, value in change.items())
+    with pytest.raises(ValueError, match=f'PseudoLabelHook .*{text}.*: give'):
+        PseudoLabelHook(images, **change)
 
 
 @pytest.mark.parametrize(
@@ -212,3 +237,45 @@ def test_truth_that_is_not_there(truth, message, train_branches, images, tmp_pat
 def test_unknown_checkpoint(images):
     with pytest.raises(ValueError, match="choose 'last' or 'best'"):
         PseudoLabelHook(images, checkpoint='iter_3.pth')
+
+
+def write_tags(path: Path, **tags: list[str]) -> str:
+    path.write_text(json.dumps(tags))
+    return str(path)
+
+
+def test_mean_of_scores_within_the_tags(
+    train_branches, images, two_branches, tiny_images, tmp_path
+):
+    tags = dict(c=['sky'], d=['road', 'car'], e=['sky', 'tree'], f=['road', 'car'])
+    path = write_tags(tmp_path / 'tags.json', **tags)
+    labels = hook(
+        images, networks=['branch1'], scales=(1.0, 0.5), fuse='logits', tags=path
+    )
+    train_branches(labels, steps=2).train()
+    network = two_branches(tmp_path / 'work/iter_2.pth').networks()['branch1']
+    found = read(tmp_path / 'work/pseudo_labels')
+    for name, classes in tags.items():
+        bgr = np.array(Image.open(tiny_images / f'images/{name}.jpg'))[..., ::-1]
+        x = (torch.from_numpy(bgr.copy()).permute(2, 0, 1)[None].float() - 120) / 60
+        with torch.no_grad():
+            prob = tta_probabilities(network, x, scales=(1.0, 0.5), fuse='logits')[0]
+        allowed = [('sky', 'road', 'tree', 'car').index(c) for c in classes]
+        expected = np.array(allowed)[prob[allowed].argmax(0).numpy()]
+        assert (found[name] == expected).mean() > 0.99
+        assert set(np.unique(found[name])) <= set(allowed)
+    manifest = json.loads((tmp_path / 'work/pseudo_labels/manifest.json').read_text())
+    assert manifest['settings']['fuse'] == 'logits' and manifest['tag_file'] == path
+    assert len(manifest['settings']['tags']) == 64
+
+
+def test_bad_tags_before_the_first_step(train_branches, images, tmp_path):
+    path = write_tags(tmp_path / 'tags.json', c=['sky'], d=['road'], e=['car'])
+    runner = train_branches(hook(images, tags=path))
+    with pytest.raises(ValueError, match="no tags of the image 'f'"):
+        runner.train()
+    assert runner.iter == 0
+    runner = train_branches(hook(images, fuse='max'), work_dir='other')
+    with pytest.raises(ValueError, match="fuse='max': choose one of"):
+        runner.train()
+    assert runner.iter == 0

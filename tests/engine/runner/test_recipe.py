@@ -140,7 +140,14 @@ def test_config_that_cannot_be_read(read, toy_config):
     [
         ({'stages.b.x': 1}, "stages.<name>.<key>=<value> with a name of ['a']"),
         ({'stages.a': 1}, 'write stages.<name>.<key>=<value>'),
-        ({'modle.channels': 1}, "no key 'modle'; did you mean one of ['model"),
+        (
+            {'modle.channels': 1},
+            "no key 'modle' that a training reads; did you mean one of ['model",
+        ),
+        (
+            {'stages.a.modle.channels': 1},
+            "modle.channels: stage 'a' of",
+        ),
         ({'work_dir': 'x'}, '--cfg-options work_dir=x: give the folder as --work-dir'),
     ],
 )

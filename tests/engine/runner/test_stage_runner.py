@@ -16,10 +16,11 @@ def trainings(monkeypatch) -> list:
 
     def train(cfg):
         started.append(cfg)
-        if cfg.get('fails'):
+        if cfg.get('env_cfg', {}).get('fails'):
             raise FileNotFoundError('images are gone')
         folder = Path(cfg.work_dir)
-        folder.mkdir(parents=True, exist_ok=True)
+        (folder / 'lists').mkdir(parents=True, exist_ok=True)
+        (folder / 'lists/reliable.txt').write_text('a\n')
         for name in ('iter_9.pth', 'best_mIoU_iter_6.pth'):
             (folder / name).write_text('weights')
         (folder / 'last_checkpoint').write_text(str(folder / 'iter_9.pth'))
@@ -65,7 +66,7 @@ def test_one_run_at_a_time(read, trainings, tmp_path):
 
 
 def test_failure_and_resume(read, trainings):
-    options = {'stages.second.fails': True}
+    options = {'stages.second.env_cfg': dict(fails=True)}
     with pytest.raises(RuntimeError) as caught:
         run_stages(read(options=options), again='python train.py r.py --resume')
     text = str(caught.value)

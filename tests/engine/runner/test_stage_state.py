@@ -8,9 +8,9 @@ import shutil
 
 import pytest
 
+from mmsemi.engine.runner.fingerprint import first_difference
 from mmsemi.engine.runner.stage_state import (
     check_states,
-    first_difference,
     read_paths,
     read_state,
     write_note,
@@ -26,6 +26,9 @@ def trained(stage, *names: str, done: bool = True) -> None:
         note = f'/elsewhere/{stage.name}/{names[-1]}'
         (stage.folder / 'last_checkpoint').write_text(note)
     if done:
+        lists = stage.folder / 'lists'
+        lists.mkdir(exist_ok=True)
+        (lists / 'reliable.txt').write_text('a\n')
         write_note(stage, 'done', 9)
 
 
@@ -53,9 +56,10 @@ def test_done_note(read):
     assert note['config']['load_from'] == '{first.last}'
     cfg = second.config().to_dict()
     assert cfg['train_dataloader'].pop('num_workers') == 3
+    assert cfg.pop('visualizer')
     text = json.dumps(cfg, sort_keys=True)
     assert note['sha256'] == hashlib.sha256(text.encode()).hexdigest()
-    assert [p.name for p in second.folder.iterdir()] == ['done.json']
+    assert sorted(p.name for p in second.folder.iterdir()) == ['done.json', 'lists']
 
 
 def test_moved_folder(read, tmp_path):
@@ -111,9 +115,25 @@ def test_done_with_another_config(read):
     check_states(read(options=options)[:2], resume=True)
 
 
+def test_labels_may_be_made_otherwise_once_the_weights_are_final(read):
+    hook = dict(type='PseudoLabelHook', dataset=dict(seg_map_suffix='.png'))
+    before = {'stages.first.custom_hooks': [dict(type='ExactResumeHook'), hook]}
+    hook = dict(hook, scales=[0.5], dataset=dict(seg_map_suffix='_ids.png'))
+    after = {'stages.first.custom_hooks': [dict(type='ExactResumeHook'), hook]}
+    first = read(options=before)[0]
+    for name, changed in (('iter_6.pth', 'custom_hooks.1'), ('iter_9.pth', '')):
+        trained(first, name, done=False)
+        write_note(first, 'started')
+        assert changed in read_state(read(options=after)[0]).changed
+        assert changed or not read_state(read(options=after)[0]).changed
+    options = {**after, 'stages.first.model.channels': 4}
+    assert 'model.channels was 8, is 4' in read_state(read(options=options)[0]).changed
+
+
 def test_neutral_settings_may_change(read):
     trained(read()[0], 'iter_9.pth')
     options = {
+        'visualizer.name': 'mine',
         'train_dataloader.num_workers': 0,
         'default_hooks.logger': dict(type='LoggerHook', interval=7),
         'stages.first.log_level': 'ERROR',
@@ -185,6 +205,24 @@ def test_checkpoint_is_gone(read, number, what):
     # nobody reads it any more
     trained(others[number - 1])
     check_states([first, others[number - 1]], resume=True)
+
+
+def test_last_checkpoint_is_gone(read):
+    first = read()[0]
+    trained(first, 'iter_6.pth', done=False)
+    (first.folder / 'iter_6.pth').unlink()
+    with pytest.raises(FileNotFoundError, match=r'iter_6.pth, which is not there: put'):
+        read_state(first)
+
+
+def test_list_of_a_done_stage_is_gone(read):
+    first, *_ = stages = read()
+    trained(first, 'iter_9.pth', 'best_mIoU_iter_9.pth')
+    (first.folder / 'lists/reliable.txt').unlink()
+    with pytest.raises(
+        FileNotFoundError, match=r"'second' reads \S+first/lists/reliable.txt .*is gone"
+    ):
+        check_states(stages, resume=True)
 
 
 @pytest.mark.parametrize('text', ['{"sha2', '{}', '[]'])

@@ -5,7 +5,11 @@ import torch
 from mmengine.structures import LabelData
 from mmseg.structures import SegDataSample
 
-from mmsemi.models.utils.tags import restrict_to_tags, stack_tags
+from mmsemi.models.utils.tags import (
+    restrict_probabilities,
+    restrict_to_tags,
+    stack_tags,
+)
 
 TAGS = torch.tensor([[True, False, True], [False, True, False]])
 
@@ -54,3 +58,25 @@ def test_without_tags_nothing_is_restricted():
     assert torch.equal(restrict_to_tags(scores, tags)[1], scores[1])
     with pytest.raises(ValueError, match='tags has shape'):
         restrict_to_tags(scores, TAGS[:, :2])
+
+
+@pytest.mark.parametrize('dtype', [torch.float16, torch.float32, torch.float64])
+def test_restrict_probabilities(dtype):
+    torch.manual_seed(0)
+    prob = torch.randn(3, 3, 4, 5).softmax(1).to(dtype)
+    # no tagged class has any probability left
+    prob[1, :, 0, 0] = torch.tensor([1.0, 0.0, 0.0])
+    tags = torch.cat([TAGS, torch.zeros(1, 3, dtype=torch.bool)])
+    before = prob.clone()
+    got = restrict_probabilities(prob, tags)
+    assert torch.equal(prob, before)
+    assert got.dtype == (dtype if dtype == torch.float64 else torch.float32)
+    for b in range(3):
+        allowed = [c for c in range(3) if tags[b, c] or b == 2]
+        for y in range(4):
+            for x in range(5):
+                total = sum(float(prob[b, c, y, x]) for c in allowed)
+                for c in range(3):
+                    share = float(prob[b, c, y, x]) / total if total else 1.0
+                    expected = share if c in allowed else 0.0
+                    assert got[b, c, y, x].item() == pytest.approx(expected, abs=1e-6)

@@ -25,8 +25,8 @@ class TinyNet(nn.Module):
         return 3 * self.conv(x)
 
 
-def slow(net, image, scales, flip, size, divisor):
-    """One image, one view, one numpy-like step at a time, as ST++ writes it."""
+def slow(net, image, scales, flip, size, divisor, fuse='softmax', tags=None):
+    """One image, one view, one numpy-like step at a time, as ST++ and LPL write it."""
     corners = net.align_corners
     height, width = image.shape[-2:]
     views = []
@@ -48,15 +48,23 @@ def slow(net, image, scales, flip, size, divisor):
                 mode='bilinear',
                 align_corners=corners,
             )[..., :h, :w]
-            prob = logits.exp() / logits.exp().sum(1, keepdim=True)
+            seen = logits
+            if fuse == 'softmax':
+                seen = logits.exp() / logits.exp().sum(1, keepdim=True)
             if flipped:
-                prob = prob[..., torch.arange(w - 1, -1, -1)]
+                seen = seen[..., torch.arange(w - 1, -1, -1)]
             views.append(
-                F.interpolate(prob, size, mode='bilinear', align_corners=corners)[0]
+                F.interpolate(seen, size, mode='bilinear', align_corners=corners)[0]
             )
-    return torch.stack(views).mean(0)
+    prob = torch.stack(views).mean(0)
+    if fuse == 'logits':
+        prob = prob.exp() / prob.exp().sum(0)
+    for c in range(len(prob)) if tags is not None and tags.any() else ():
+        prob[c] *= float(tags[c])
+    return prob / prob.sum(0)
 
 
+@pytest.mark.parametrize('fuse', ['softmax', 'logits'])
 @pytest.mark.parametrize('align_corners', [False, True])
 @pytest.mark.parametrize(
     ('scales', 'flip', 'size', 'divisor'),
@@ -67,16 +75,30 @@ def slow(net, image, scales, flip, size, divisor):
         ((0.75, 1.5), True, (30, 21), 8),
     ],
 )
-def test_matches_a_slow_loop(scales, flip, size, divisor, align_corners):
+@pytest.mark.parametrize('tagged', [False, True])
+def test_matches_a_slow_loop(scales, flip, size, divisor, align_corners, fuse, tagged):
     net = TinyNet(align_corners)
-    images = torch.randn(2, 3, 13, 18)
+    images = torch.randn(3, 3, 13, 18)
     before = images.clone()
+    # the last image has no tag at all: it may have any class
+    tags = torch.tensor([[1, 0, 1, 1], [0, 1, 0, 0], [0, 0, 0, 0]]).bool()
+    rows = tags if tagged else [None] * 3
     with torch.no_grad():
         got = tta_probabilities(
-            net, images, scales=scales, flip=flip, size=size, size_divisor=divisor
+            net,
+            images,
+            scales=scales,
+            flip=flip,
+            size=size,
+            size_divisor=divisor,
+            fuse=fuse,
+            tags=tags if tagged else None,
         )
         expected = torch.stack(
-            [slow(net, x, scales, flip, size or (13, 18), divisor) for x in images]
+            [
+                slow(net, x, scales, flip, size or (13, 18), divisor, fuse, row)
+                for x, row in zip(images, rows, strict=True)
+            ]
         )
     torch.testing.assert_close(got, expected)
     torch.testing.assert_close(got.sum(1), torch.ones_like(got[:, 0]))
@@ -108,13 +130,48 @@ def test_predicts_as_the_segmentor_does(mode, tiny_segmentor, default_scope):
     torch.testing.assert_close(got, expected)
 
 
-def test_half_precision_is_summed_in_float32():
+@pytest.mark.parametrize('fuse', ['softmax', 'logits'])
+def test_half_precision_is_summed_in_float32(fuse):
     class Half(nn.Module):
         def forward(self, x):
             return x[:, :2].half()
 
-    got = tta_probabilities(Half(), torch.randn(1, 3, 4, 4), flip=True)
+    got = tta_probabilities(Half(), torch.randn(1, 3, 4, 4), flip=True, fuse=fuse)
     assert got.dtype == torch.float32
+
+
+def test_what_the_network_returned_is_not_written_into():
+    images = torch.randn(1, 3, 4, 4)
+    before = images.clone()
+    tta_probabilities(nn.Identity(), images, flip=True, fuse='logits')
+    assert torch.equal(images, before)
+
+
+@pytest.mark.parametrize('fuse', ['softmax', 'logits'])
+def test_a_tagged_class_is_chosen_however_unlikely_it_is(fuse):
+    class Certain(nn.Module):
+        def forward(self, x):
+            return x.new_tensor([3e4, 0, -1, 0])[:, None, None].expand(1, 4, 5, 5)
+
+    tags = torch.tensor([[False, False, True, True]])
+    got = tta_probabilities(
+        Certain(), torch.zeros(1, 3, 5, 5), flip=True, fuse=fuse, tags=tags
+    )
+    assert got.isfinite().all() and not got[:, :2].any()
+    torch.testing.assert_close(got.sum(1), torch.ones(1, 5, 5))
+    if fuse == 'logits':
+        assert (got.argmax(1) == 3).all()
+
+
+def test_unknown_fuse():
+    with pytest.raises(ValueError, match=r"fuse='mean': choose one of \['softmax',"):
+        tta_probabilities(TinyNet(), torch.zeros(1, 3, 4, 4), fuse='mean')
+
+
+def test_tags_of_other_classes():
+    tags = torch.ones(1, 3, dtype=torch.bool)
+    with pytest.raises(ValueError, match=r'tags has shape \(1, 3\), but \(1, 4\)'):
+        tta_probabilities(TinyNet(), torch.zeros(1, 3, 4, 4), tags=tags)
 
 
 @pytest.mark.parametrize('scales', [(), (1.0, 0.0), (-1,)])
