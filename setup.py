@@ -34,6 +34,8 @@ EXTRAS = {
         'ftfy',
         'regex',
     ],
+    # the original dense CRF, which has no wheels; without it ours is used
+    'crf': ["pydensecrf2; python_version < '3.13'"],
     'tests': ['pytest', 'setuptools', 'wheel'],
     'dev': ['ruff', 'mypy', 'codespell'],
 }
@@ -89,7 +91,7 @@ setup(
     keywords='semantic segmentation, semi-supervised learning, MMSegmentation',
     python_requires='>=3.10',
     packages=find_packages(include=['mmsemi', 'mmsemi.*']),
-    install_requires=['filelock', 'numpy', 'pillow'],
+    install_requires=['filelock', 'numpy', 'pillow', 'scipy'],
     extras_require=EXTRAS,
     cmdclass={'build_py': BuildWithMim},
     zip_safe=False,

@@ -20,6 +20,7 @@ def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(description='Test a segmentor')
     parser.add_argument('config', help='path of the config or recipe')
     parser.add_argument('checkpoint', help='path of the checkpoint')
+    parser.add_argument('--stage', help='of a recipe, by default its last')
     parser.add_argument('--work-dir', help='folder of the log and the metrics')
     parser.add_argument(
         '--predict-on',
@@ -92,7 +93,7 @@ def augment(cfg: Config) -> None:
 def main(argv: list[str] | None = None) -> None:
     """Build the runner from the config and test."""
     args = parse_args(argv)
-    cfg = load_stage(args.config, args.cfg_options)
+    cfg = load_stage(args.config, args.cfg_options, args.stage)
     cfg.launcher, cfg.load_from, cfg.resume = args.launcher, args.checkpoint, False
     set_work_dir(cfg, args.config, args.work_dir)
     if args.predict_on:

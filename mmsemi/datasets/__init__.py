@@ -1,4 +1,5 @@
 from .camvid import CamVidDataset
+from .coco_object import COCOObjectDataset
 from .collate import branch_collate, check_collate
 from .multi_source_dataset import MultiSourceDataset
 from .samplers import MultiSourceSampler, check_batch_size
@@ -17,6 +18,7 @@ from .transforms import (
 from .unlabeled_dataset import UnlabeledDataset
 
 __all__ = [
+    'COCOObjectDataset',
     'CamVidDataset',
     'LoadBoxes',
     'LoadImageTags',

@@ -32,13 +32,14 @@ class MultiSourceDataset:
         allow_overlap: Let an image be in several parts, for methods that also
             use the labelled images as unlabelled ones, or several times in one.
             Defaults to False.
-        verify_files: Look at every image and mask file (present, not cut off)
-            when the data set is built. Defaults to True.
+        verify_files: Look at every image and mask file (present, not cut off), and
+            at the boxes and tags of every image, when the data set is built. Defaults
+            to True.
         **sources: Name of the part to its data set or config.
 
     Raises:
         ValueError: If a part is empty, an image is there twice, or a file is cut
-            off or does not fit its image.
+            off or does not fit its image, or its boxes or tags do not.
         FileNotFoundError: If a listed file does not exist.
     """
 
@@ -151,13 +152,18 @@ class MultiSourceDataset:
                 seen[path] = name
 
     def _check_files(self) -> None:
-        for name in self.sources:
+        for name, source in self.sources.items():
+            steps = getattr(getattr(source, 'pipeline', None), 'transforms', [])
+            # of LoadBoxes and LoadImageTags
+            checks = [s.check_image for s in steps if hasattr(s, 'check_image')]
             for info in self._infos(name):
                 check_image_file(info['img_path'], f'{name} image')
                 if 'seg_map_path' in info:
                     mask = info['seg_map_path']
                     check_image_file(mask, f'{name} mask')
                     check_mask_file(mask, info['img_path'], f'{name} mask')
+                for check in checks:
+                    check(info['img_path'])
 
     def _check_labels(self, sample: dict, name: str) -> None:
         """Refuse labels outside the classes before they reach the loss."""

@@ -1,12 +1,16 @@
 from .hooks import (
+    AffinityLabelHook,
     AtomicCheckpointHook,
+    CamHook,
     ExactResumeHook,
     MeanTeacherHook,
     PseudoLabelHook,
+    RandomWalkHook,
     ReliabilityHook,
     SemiVisualizationHook,
     SetIterHook,
 )
+from .per_network_constructor import PerNetworkConstructor
 from .runner import (
     CPUAmpOptimWrapper,
     SemiDistributedDataParallel,
@@ -14,11 +18,15 @@ from .runner import (
 )
 
 __all__ = [
+    'AffinityLabelHook',
     'AtomicCheckpointHook',
     'CPUAmpOptimWrapper',
+    'CamHook',
     'ExactResumeHook',
     'MeanTeacherHook',
+    'PerNetworkConstructor',
     'PseudoLabelHook',
+    'RandomWalkHook',
     'ReliabilityHook',
     'SemiDistributedDataParallel',
     'SemiVisualizationHook',

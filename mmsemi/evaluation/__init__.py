@@ -1,1 +1,3 @@
+from .tag_average_precision import TagAveragePrecision, average_precision
 
+__all__ = ['TagAveragePrecision', 'average_precision']

@@ -15,10 +15,12 @@ from mmsemi.engine.runner.stage import Stage
 CONFIGS = Path(__file__).resolve().parents[2] / 'configs'
 NAME = re.compile(
     r'(?P<method>[a-z0-9-]+)(_(?P<head>[a-z][a-z0-9-]+))?'
-    r'_(?P<backbone>r\d+)(w\d+)?-d(?P<stride>\d+)'
+    r'_(?P<backbone>r\d+|mit-b0|convnext-tiny)(w\d+)?-d(?P<stride>\d+)'
     r'_(?P<gpus>\d+)xb(?P<batch>\d+)-(?P<iters>\d+k?|demo)'
     r'_(?P<data>[a-z0-9-]+?)-(?P<crop>\d+x\d+)'
 )
+# Trained in one go with a network that is neither U2PL's nor mmseg's own.
+OWN_NETWORK = ('cps', 'cps-cutmix', 'fixmatch', 'unimatch')
 
 
 class Leaf:
@@ -36,6 +38,11 @@ class Leaf:
     @property
     def is_recipe(self) -> bool:
         """Whether the method has stages; without reading the file."""
+        return self.is_self_training or self.path.name.startswith('lpl_')
+
+    @property
+    def is_self_training(self) -> bool:
+        """Whether it is ST, ST++ or BST."""
         return self.path.name.startswith(('st_', 'stpp_', 'bst_'))
 
     @cached_property
@@ -54,7 +61,7 @@ class Leaf:
 
     @property
     def released_head(self) -> str | None:
-        """The head of ST++'s released code that the name promises."""
+        """The head of ST++'s (or UniMatch's) released code that the name promises."""
         heads = {
             'deeplabv3plus': 'DeepLabV3PlusHead',
             'pspnet': 'PSPHead',
@@ -62,13 +69,28 @@ class Leaf:
         }
         return (
             heads[self.name['head']]
-            if self.is_recipe and self.is_resnet50_or_more
+            if (self.is_recipe or self.name['method'] in OWN_NETWORK)
+            and self.is_resnet50_or_more
             else None
         )
 
     @property
+    def head_factor(self) -> int:
+        """How many times the backbone's learning rate that of the head is."""
+        name = self.name
+        if self.released_head == 'DeepLabV2Head' or name['method'].startswith('cps'):
+            return 1
+        recipe = self.is_self_training and self.released_head
+        return 10 if recipe or 'voc12aug' in name['data'] else 1
+
+    @property
+    def fast_part(self) -> str:
+        """The modules that :attr:`head_factor` is about."""
+        return 'conv_seg.' if self.name['method'] == 'lpl' else 'decode_head.'
+
+    @property
     def is_resnet50_or_more(self) -> bool:
-        return self.name['backbone'] != 'r18'
+        return self.name['backbone'] in ('r50', 'r101')
 
     @property
     def own_decoder(self) -> bool:
@@ -87,6 +109,9 @@ class Leaf:
     @property
     def sources(self) -> dict[str, dict]:
         dataset = self.cfg.train_dataloader.dataset
+        if 'every' in dataset:
+            # masks and labels in one part, drawn from alike
+            return dict(zip(('labeled', 'pseudo'), dataset.every.datasets, strict=True))
         return {name: part for name, part in dataset.items() if isinstance(part, dict)}
 
     @staticmethod
@@ -108,14 +133,15 @@ def walk(node: Any) -> Iterator[dict]:
 LEAVES = [
     Leaf(path)
     for path in sorted(CONFIGS.glob('*/*.py'))
-    if path.parent.name != '_base_'
+    # test_selfcorrect_configs.py and test_avc_configs.py look at those
+    if path.parent.name not in ('_base_', 'avc', 'selfcorrect')
 ]
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
-    """Run a test that asks for ``leaf`` (or ``recipe``) once for each of them."""
+    """Run a test that asks for ``leaf`` once for each, ``recipe`` for ST, ST++, BST."""
     for name in {'leaf', 'recipe'} & set(metafunc.fixturenames):
-        chosen = [leaf for leaf in LEAVES if name == 'leaf' or leaf.is_recipe]
+        chosen = [leaf for leaf in LEAVES if name == 'leaf' or leaf.is_self_training]
         metafunc.parametrize(name, chosen, ids=lambda leaf: leaf.path.stem)
 
 

@@ -19,9 +19,18 @@ METHODS = {
     'supervised': 'EncoderDecoder',
     'mean-teacher': 'MeanTeacher',
     'cutmix-seg': 'MeanTeacher',
+    'fixmatch': 'FixMatch',
+    'cps': 'CPS',
+    'cps-cutmix': 'CPS',
+    'unimatch': 'UniMatch',
     'st': 'EncoderDecoder',
     'stpp': 'EncoderDecoder',
     'bst': 'BST',
+    'lpl': 'EncoderDecoder',
+}
+OTHERS = {
+    'mit-b0': ('MixVisionTransformer', 'segformer', 'SegformerHead'),
+    'convnext-tiny': ('mmpretrain.ConvNeXt', 'upernet', 'UPerHead'),
 }
 TAUGHT = ('U2PL', 'MeanTeacher')
 # U2PL: 80 epochs (VOC) and 200 epochs (Cityscapes) of the unlabelled images.
@@ -54,12 +63,17 @@ def test_bases_are_near_and_our_own():
 def test_name_tells_the_network(leaf):
     model, backbone = leaf.cfg.model, leaf.segmentor.backbone
     assert model.type == METHODS[leaf.name['method']]
-    assert model.get('cutmix', False) == (leaf.name['method'] == 'cutmix-seg')
+    assert model.get('cutmix', False) == ('cutmix' in leaf.name['method'])
+    if leaf.name['backbone'] in OTHERS:
+        kinds = OTHERS[leaf.name['backbone']]
+        assert (backbone.type, leaf.name['head'], leaf.heads[0].type) == kinds
+        assert leaf.name['stride'] == '32'
+        return
     assert backbone.depth == int(leaf.name['backbone'][1:])
     assert 4 * math.prod(backbone.strides) == int(leaf.name['stride'])
     if 'init_cfg' in backbone:
         weights = f'open-mmlab://resnet{backbone.depth}_v1c'
-        if leaf.released_head:
+        if leaf.is_self_training and leaf.released_head:
             weights = f'torchvision://resnet{backbone.depth}'
         assert backbone.init_cfg.checkpoint == weights
     head = 'U2PLHead' if leaf.own_decoder else 'DepthwiseSeparableASPPHead'
@@ -124,7 +138,8 @@ def test_hooks_fit_the_method(leaf):
     assert 'ExactResumeHook' in hooks
     assert cfg.randomness.seed is not None
     taught = cfg.model.type in TAUGHT
-    assert ('MeanTeacherHook' in hooks) == ('SetIterHook' in hooks) == taught
+    assert ('MeanTeacherHook' in hooks) == taught
+    assert ('SetIterHook' in hooks) == (taught or 'warmup_iters' in cfg.model)
     if taught:
         start = hooks['MeanTeacherHook'].get('start_iter', 0)
         assert start == cfg.model.get('warmup_iters', 0)

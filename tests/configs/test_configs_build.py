@@ -24,6 +24,13 @@ from mmsemi.registry import (
     VISUALIZERS,
 )
 
+STAGES = [8, 16, 32, 64]
+OTHERS = {
+    'MixVisionTransformer': dict(
+        embed_dims=8, num_layers=[1] * 4, num_heads=[1, 2, 4, 8]
+    ),
+    'mmpretrain.ConvNeXt': dict(arch=dict(depths=[1] * 4, channels=STAGES)),
+}
 GROUPS = {'groups', 'attention_groups'}
 
 pytestmark = pytest.mark.usefixtures('default_scope')
@@ -35,9 +42,10 @@ def shrink(leaf):
     segmentor = model.get('segmentor', model)
     backbone = segmentor['backbone']
     backbone.pop('init_cfg', None)
-    backbone.update(depth=18, stem_channels=8, base_channels=8)
+    small = OTHERS.get(backbone['type'])
+    backbone.update(small or dict(depth=18, stem_channels=8, base_channels=8))
     head = segmentor['decode_head']
-    head['in_channels'] = 64
+    head['in_channels'] = STAGES if small else 64
     if head['type'] != 'DeepLabV2Head':
         head['channels'] = 8
     if 'c1_in_channels' in head:
@@ -75,11 +83,8 @@ def test_optimizer_and_schedule_build(leaf):
     wrapper = build_optim_wrapper(model, copy.deepcopy(cfg.optim_wrapper))
     rates = {id(p): g['lr'] for g in wrapper.param_groups for p in g['params']}
     base = cfg.optim_wrapper.optimizer.lr
-    factor = 10 if 'voc12aug' in leaf.path.stem or leaf.released_head else 1
-    if leaf.released_head == 'DeepLabV2Head':
-        factor = 1
     for name, parameter in model.named_parameters():
-        expected = base * factor if 'decode_head.' in name else base
+        expected = base * (leaf.head_factor if leaf.fast_part in name else 1)
         if parameter.requires_grad:
             assert rates[id(parameter)] == pytest.approx(expected), name
     for scheduler in cfg.param_scheduler:
@@ -122,9 +127,15 @@ def test_each_model_takes_a_step(leaves):
         model = build_tiny(leaf).train()
         inputs = torch.randn(2, 3, 33, 33)
         labels = samples(leaf.heads[0].num_classes)
-        if leaf.cfg.model.type in ('U2PL', 'MeanTeacher'):
+        if leaf.cfg.model.type in (
+            'U2PL',
+            'MeanTeacher',
+            'FixMatch',
+            'CPS',
+            'UniMatch',
+        ):
             model.set_iter(500, 1000)
-            branches = ('sup', 'unsup_teacher', 'unsup_student')
+            branches = ('sup', 'unsup_teacher', 'unsup_student', 'unsup_student2')
             inputs = dict.fromkeys(branches, inputs)
             labels = dict.fromkeys(branches, labels)
         total, _ = model.parse_losses(model.loss(inputs, labels))

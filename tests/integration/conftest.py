@@ -45,8 +45,11 @@ def write_config(tiny_images, tiny_dataloader, tiny_segmentor, tmp_path) -> Call
             loader['dataset']['labeled']['pipeline'][-1:] = [dict(type='PackSegInputs')]
             del loader['collate_fn']
             loader['sampler']['num_per_source'] = dict(labeled=4)
-        else:
+        elif method in ('U2PL', 'MeanTeacher'):
             hooks += [dict(type='SetIterHook'), dict(type='MeanTeacherHook')]
+        elif method == 'UniMatch':
+            views = loader['dataset']['unlabeled']['pipeline'][-1]
+            views['unsup_student2'] = views['unsup_student']
         if method == 'U2PL':
             model |= dict(low_rank=1, high_rank=4, num_anchors=8, num_negatives=16)
             model |= dict(bank_size=300, bank_size_first=400, rep_channels=8)

@@ -61,6 +61,21 @@ def test_u2pl(fork_train, write_config, tmp_path, assert_equal, kill_at):
     assert_equal(last(tmp_path / 'cut'), last(tmp_path / 'whole'))
 
 
+@pytest.mark.parametrize(
+    ('method', 'changes'),
+    [
+        ('UniMatch', {'model.threshold': 0.3}),
+        pytest.param('FixMatch', {'model.threshold': 0.3}, marks=pytest.mark.slow),
+        pytest.param('CPS', {'model.cutmix': True}, marks=pytest.mark.slow),
+    ],
+)
+def test_methods_without_a_teacher(
+    fork_train, write_config, tmp_path, assert_equal, method, changes
+):
+    kill_and_resume(fork_train, write_config(method, **changes), tmp_path, 7)
+    assert_equal(last(tmp_path / 'cut'), last(tmp_path / 'whole'))
+
+
 @pytest.mark.slow
 def test_cut_before_the_first_checkpoint(
     fork_train, write_config, tmp_path, assert_equal

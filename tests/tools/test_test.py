@@ -161,3 +161,21 @@ def test_bad_checkpoints(content, error, message, run, trained):
 def test_no_config(run):
     with pytest.raises(FileNotFoundError, match=r'the config no.py does not exist'):
         run(['no.py', 'no.pth'])
+
+
+@pytest.mark.parametrize('stage', ['first', 'last', None])
+def test_stage_of_a_recipe(stage, run, trained, tmp_path):
+    """By default the last; the first predicts on the student."""
+    cfg = Config.fromfile(trained[0])
+    nothing = dict(train_dataloader={}, train_cfg={}, optim_wrapper={})
+    first = dict(name='first', cfg_options={'model.predict_on': 'student'})
+    Config(dict(cfg, **nothing, stages=[first, dict(name='last')])).dump(trained[0])
+    options = ['--stage', stage] if stage else []
+    run([*trained, '--out', str(tmp_path / 'maps'), *options])
+    answer = 1 if stage == 'first' else 2
+    assert (np.array(Image.open(tmp_path / 'maps/a.png')) == answer).all()
+
+
+def test_no_such_stage(run, trained):
+    with pytest.raises(ValueError, match="is no recipe and has no stage 'one'"):
+        run([*trained, '--stage', 'one'])

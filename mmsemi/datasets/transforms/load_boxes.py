@@ -12,6 +12,7 @@ from mmsemi.datasets.boxes import (
     read_coco_boxes,
     read_voc_boxes,
 )
+from mmsemi.datasets.file_checks import picture_size
 from mmsemi.datasets.label_maps import read_label_map
 from mmsemi.datasets.mask_boxes import boxes_of_components, boxes_of_instances
 from mmsemi.registry import DATASETS, TRANSFORMS
@@ -58,6 +59,8 @@ class LoadBoxes(BaseTransform):
         suffix: End of the box files' names in its place. By default that of the
             format, e.g. ``.xml``.
         mask_folder: Folder of the masks, for ``'instances'`` only.
+        min_area: Components of fewer pixels have no box, for ``'components'`` only.
+            Defaults to 1.
         allow_empty: Whether an image may have no box. Defaults to False.
 
     Raises:
@@ -76,25 +79,17 @@ class LoadBoxes(BaseTransform):
         img_suffix: str = '.jpg',
         suffix: str | None = None,
         mask_folder: str | None = None,
+        min_area: int = 1,
         allow_empty: bool = False,
     ) -> None:
-        if format not in SUFFIXES:
-            raise ValueError(
-                f'LoadBoxes format={format!r}: choose one of {list(SUFFIXES)}'
-            )
-        if (mask_folder is None) == (format == 'instances'):
-            needs = 'needs a' if mask_folder is None else 'has no'
-            raise ValueError(
-                f'LoadBoxes format={format!r} {needs} mask_folder: it says the class '
-                'of each instance'
-            )
+        _check_options(format, mask_folder, min_area)
         names = _class_names(classes)
         self.background = names[0] == 'background'
         self.classes = names[1:] if self.background else names
         self.format, self.path, self.mask_folder = format, path, mask_folder
         self.img_folder, self.img_suffix = img_folder, img_suffix
         self.suffix = SUFFIXES[format] if suffix is None else suffix
-        self.allow_empty = allow_empty
+        self.min_area, self.allow_empty = min_area, allow_empty
         self._listed: dict[str, Boxes] = {}
         if format == 'coco':
             self._listed = read_coco_boxes(path, self.classes)
@@ -153,7 +148,9 @@ class LoadBoxes(BaseTransform):
         found = read_label_map(path)
         try:
             if self.mask_folder is None:
-                return path, boxes_of_components(found, number, **options)
+                return path, boxes_of_components(
+                    found, number, min_area=self.min_area, **options
+                )
             mask = read_label_map(
                 os.path.join(self.mask_folder, os.path.relpath(path, self.path))
             )
@@ -167,6 +164,29 @@ class LoadBoxes(BaseTransform):
             return self.path
         stem = self._name(image).removesuffix(self.img_suffix)
         return os.path.join(self.path, stem + self.suffix)
+
+    def check_image(self, image: str) -> None:
+        """Refuse an image whose boxes are missing or wrong, before it is loaded.
+
+        Of masks and instance maps, only whether they are there: they would have to be
+        decoded.
+
+        Raises:
+            FileNotFoundError: The image has no file of boxes.
+            ValueError: The boxes are wrong, outside of the image, or there is none.
+        """
+        if '://' in image:
+            return
+        if self.format not in ('instances', 'components'):
+            self.transform(
+                dict(img_path=image, img=np.broadcast_to(0, picture_size(image)))
+            )
+        elif not os.path.isfile(self.box_file(image)):
+            raise FileNotFoundError(
+                f'there are no boxes at {self.box_file(image)}: correct path, '
+                'img_folder or the suffixes of LoadBoxes, or take the image off the '
+                'list'
+            )
 
     def _name(self, image: str) -> str:
         """Return the image's path below ``img_folder``, or its file name."""
@@ -186,6 +206,23 @@ class LoadBoxes(BaseTransform):
 
     def __repr__(self) -> str:
         return f'{type(self).__name__}(format={self.format!r}, path={self.path!r})'
+
+
+def _check_options(format: str, mask_folder: str | None, min_area: int) -> None:
+    """Refuse options that do not fit the format."""
+    if format not in SUFFIXES:
+        raise ValueError(f'LoadBoxes format={format!r}: choose one of {list(SUFFIXES)}')
+    if (mask_folder is None) == (format == 'instances'):
+        needs = 'needs a' if mask_folder is None else 'has no'
+        raise ValueError(
+            f'LoadBoxes format={format!r} {needs} mask_folder: it says the class '
+            'of each instance'
+        )
+    if min_area != 1 and format != 'components':
+        raise ValueError(
+            f'LoadBoxes format={format!r} has no min_area: remove it, all boxes '
+            'of the files are taken'
+        )
 
 
 def _class_names(classes: str | Sequence[str]) -> list[str]:

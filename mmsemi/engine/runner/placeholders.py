@@ -8,7 +8,7 @@ from typing import Any
 
 PLACEHOLDER = re.compile(
     r'(?P<token>\{(?P<name>[A-Za-z0-9_-]+)(?:\.(?P<what>[^{}]*))?\})'
-    r'(?:/(?P<folder>[^/]*))?'
+    r'(?:/(?P<folder>[^/{}]*))?'
 )
 
 

@@ -4,11 +4,15 @@ import copy
 from functools import cache
 from typing import Any, Protocol
 
+import torch
 from mmcv.cnn import ConvModule
+from mmseg.models.decode_heads import PointHead
 from mmseg.models.decode_heads.decode_head import BaseDecodeHead
+from mmseg.models.utils import resize
 from mmseg.utils import SampleList, add_prefix
 from torch import Tensor, nn
 
+from mmsemi.models.utils.scores import list_heads, main_scores
 from mmsemi.registry import MODELS
 
 
@@ -28,7 +32,7 @@ class RepresentationHead(Protocol):
             *previous: In a cascade, the scores of the head before.
 
         Returns:
-            Scores (B, C, h, w) and representation (B, D, h, w).
+            What ``forward()`` returns, and the representation (B, D, h, w).
         """
 
 
@@ -39,24 +43,26 @@ def contrastive_head_class(head_class: type[BaseDecodeHead]) -> type[BaseDecodeH
     The projector (1x1 conv, norm, activation, 1x1 conv) stands on the feature
     that the head gives to its own classifier, so the head computes what it
     always did, and its parameters keep their names: the exported student is a
-    plain mmseg model.
+    plain mmseg model. A head without a classifier of its own (Segmenter, K-Net)
+    compares features with class embeddings; there the projector stands on the
+    features that the head reads, brought to one size.
 
     Args:
         head_class: A decode head that calls ``cls_seg(feature)``, as mmseg's
-            heads do.
+            heads do, or that has no ``conv_seg``.
     """
 
     class Contrastive(head_class):  # type: ignore[misc,valid-type]
         def __init__(self, *args: Any, rep_channels: int = 256, **kwargs: Any) -> None:
             super().__init__(*args, **kwargs)
-            if not hasattr(self, 'conv_seg'):
-                raise ValueError(
-                    f'{head_class.__name__} has no conv_seg, so it has no feature to '
-                    'project: use a decode head that classifies with cls_seg()'
-                )
-            channels = self.conv_seg.in_channels
+            reader = self._reader()
+            channels = reader.in_channels
+            if hasattr(self, 'conv_seg'):
+                channels = self.conv_seg.in_channels
+            elif not isinstance(channels, int):
+                channels = sum(channels)
             conv = ConvModule(
-                channels, channels, 1, norm_cfg=self.norm_cfg, act_cfg=self.act_cfg
+                channels, channels, 1, norm_cfg=reader.norm_cfg, act_cfg=reader.act_cfg
             )
             last = nn.Conv2d(channels, rep_channels, 1)
             self.projector = nn.Sequential(conv, last)
@@ -65,6 +71,10 @@ def contrastive_head_class(head_class: type[BaseDecodeHead]) -> type[BaseDecodeH
             # stayed would keep its graph alive and could not be deepcopied
             self._seen: list[Tensor] | None = None
 
+        def _reader(self) -> BaseDecodeHead:
+            """Return the head that reads the features: of K-Net one inside."""
+            return getattr(self, 'kernel_generate_head', self)
+
         def cls_seg(self, feat: Tensor) -> Tensor:
             if self._seen is not None:
                 self._seen.append(feat)
@@ -72,23 +82,36 @@ def contrastive_head_class(head_class: type[BaseDecodeHead]) -> type[BaseDecodeH
 
         def forward_with_representation(
             self, inputs: list[Tensor], *previous: Tensor
-        ) -> tuple[Tensor, Tensor]:
+        ) -> tuple[Any, Tensor]:
             seen: list[Tensor] = []
             self._seen = seen
             try:
-                scores = self(inputs, *previous)
+                output = self(inputs, *previous)
             finally:
                 self._seen = None
-            if len(seen) != 1 or not isinstance(scores, Tensor):
+            if not hasattr(self, 'conv_seg'):
+                seen = [_read(self._reader(), inputs)]
+            parts = output if isinstance(output, (list, tuple)) else [output]
+            if len(seen) != 1 or not all(isinstance(part, Tensor) for part in parts):
                 raise TypeError(
                     f'{head_class.__name__} called cls_seg() {len(seen)} times and '
-                    f'gave a {type(scores).__name__}: a contrastive head needs one '
-                    'call and one tensor of scores, use another decode head'
+                    f'gave a {type(output).__name__}: a contrastive head needs one '
+                    'call and tensors of scores, use another decode head'
                 )
-            return scores, self.projector(seen[0])
+            return output, self.projector(seen[0])
 
     Contrastive.__name__ = f'Contrastive{head_class.__name__}'
     return Contrastive
+
+
+def _read(head: BaseDecodeHead, inputs: list[Tensor]) -> Tensor:
+    """Return the features that a head reads, of several levels at the first's size."""
+    read = head._transform_inputs(inputs)
+    if isinstance(read, Tensor):
+        return read
+    size = read[0].shape[2:]
+    levels = [resize(x, size, None, 'bilinear', head.align_corners) for x in read]
+    return torch.cat(levels, dim=1)
 
 
 @MODELS.register_module(name='ContrastiveHead')
@@ -115,22 +138,34 @@ def build_contrastive_head(*, head: dict, rep_channels: int = 256) -> BaseDecode
 def with_representation(segmentor: dict, rep_channels: int) -> dict:
     """Return a segmentor's config whose decode head gives a representation.
 
-    In a cascade that is the last head, the one that predicts. A head that
-    gives one already (:class:`U2PLHead`, ``ContrastiveHead``) stays as it is.
+    In a cascade that is the last head with a map of scores, the one that predicts,
+    or whose prediction PointRend refines. A head that gives one already
+    (:class:`U2PLHead`, ``ContrastiveHead``) stays as it is.
 
     Args:
         segmentor: Config of an mmseg segmentor, not changed.
         rep_channels: Channels D of a projector that is added.
+
+    Raises:
+        ValueError: If the segmentor has no decode head.
     """
     segmentor = copy.deepcopy(segmentor)
-    heads = segmentor['decode_head']
-    cascade = isinstance(heads, (list, tuple))
-    last = heads[-1] if cascade else heads
-    kind = _head_class(last)
+    if not segmentor.get('decode_head'):
+        raise ValueError(
+            f'the segmentor {segmentor.get("type")!r} has no decode_head for the '
+            'representation: use an EncoderDecoder or CascadeEncoderDecoder'
+        )
+    heads = list_heads(segmentor['decode_head'])
+    i = len(heads) - 1
+    while i and _refines_points(_head_class(heads[i])):
+        i -= 1
+    kind = _head_class(heads[i])
     if kind is build_contrastive_head or hasattr(kind, 'forward_with_representation'):
         return segmentor
-    last = dict(type=build_contrastive_head, head=last, rep_channels=rep_channels)
-    segmentor['decode_head'] = [*heads[:-1], last] if cascade else last
+    heads[i] = dict(type=build_contrastive_head, head=heads[i])
+    heads[i]['rep_channels'] = rep_channels
+    cascade = isinstance(segmentor['decode_head'], (list, tuple))
+    segmentor['decode_head'] = heads if cascade else heads[0]
     return segmentor
 
 
@@ -139,9 +174,12 @@ def _head_class(head: dict) -> Any:
     return MODELS.get(kind) if isinstance(kind, str) else kind
 
 
-def represent(
-    segmentor: Any, images: Tensor
-) -> tuple[list[Tensor], list[Tensor], Tensor]:
+def _refines_points(kind: Any) -> bool:
+    """Whether a head gives scores of single points only, as PointRend's."""
+    return isinstance(kind, type) and issubclass(kind, PointHead)
+
+
+def represent(segmentor: Any, images: Tensor) -> tuple[list[Tensor], list[Any], Tensor]:
     """Run a segmentor whose decode head, or last of a cascade, gives a representation.
 
     Args:
@@ -149,16 +187,36 @@ def represent(
         images: (B, 3, H, W).
 
     Returns:
-        The backbone's features; scores (B, C, h, w) of each decode head, float32, of
-        which the last predict; representation (B, D, h, w).
+        The backbone's features; the output of each decode head that gives a map of
+        scores, float32, of which the last predicts (:func:`final_scores`); the
+        representation (B, D, h, w).
     """
     features = segmentor.extract_feat(images)
-    *first, last = list_heads(segmentor.decode_head)
-    scores: list[Tensor] = []
+    *first, last = score_heads(segmentor)
+    outputs: list[Any] = []
+    previous: list[Tensor] = []
     for head in first:
-        scores.append(head(features, *scores[-1:]))
-    final, rep = last.forward_with_representation(features, *scores[-1:])
-    return features, [score.float() for score in (*scores, final)], rep
+        outputs.append(head(features, *previous))
+        previous = [main_scores(head, outputs[-1])]
+    final, rep = last.forward_with_representation(features, *previous)
+    return features, [_as_float(output) for output in (*outputs, final)], rep
+
+
+def _as_float(output: Any) -> Any:
+    if isinstance(output, (list, tuple)):
+        return type(output)(part.float() for part in output)
+    return output.float()
+
+
+def score_heads(segmentor: Any) -> list[Any]:
+    """Return the decode heads that give a map of scores."""
+    heads = list_heads(segmentor.decode_head)
+    return [head for head in heads if not _refines_points(type(head))]
+
+
+def final_scores(segmentor: Any, outputs: list[Any]) -> Tensor:
+    """Return the scores (B, C, h, w) that predict, from those of :func:`represent`."""
+    return main_scores(score_heads(segmentor)[-1], outputs[-1])
 
 
 def decode_losses(
@@ -179,10 +237,3 @@ def decode_losses(
         name = 'decode' if len(heads) == 1 else f'decode_{i}'
         losses.update(add_prefix(head.loss_by_feat(score[:n], data_samples), name))
     return losses
-
-
-def list_heads(decode_head: Any) -> list[Any]:
-    """Return the heads of a cascade, or the one head, as a list."""
-    return (
-        list(decode_head) if isinstance(decode_head, nn.ModuleList) else [decode_head]
-    )

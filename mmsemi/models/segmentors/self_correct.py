@@ -27,6 +27,7 @@ from mmsemi.models.utils.self_correction import (
 from mmsemi.registry import MODELS
 
 MODES = 'none', 'linear', 'conv', 'em-fixed'
+CORRECTED = 'corrected'
 VOID = 255
 
 
@@ -59,6 +60,8 @@ class SelfCorrect(SemiBaseSegmentor):
     W go through the primary together, the correction's loss trains nothing but the
     correction, which works at the size of the primary's scores, and padding is left
     out. Data sets without a background: see ``num_box_classes``.
+
+    ``predict_on='corrected'`` predicts by q_conv, which needs boxes in test, too.
 
     Args:
         segmentor: Config of the primary model, any mmseg segmentor.
@@ -112,8 +115,9 @@ class SelfCorrect(SemiBaseSegmentor):
         check_numbers({}, dict(sup_weight=sup_weight, weak_weight=weak_weight), {})
         exponential_alpha(0, 1, alpha_start, alpha_end)
         networks = [segmentor] if ancillary is None else [segmentor, ancillary]
-        super().__init__(*networks, predict_on=predict_on, **kwargs)
+        # which networks there are is asked for while they are built
         self.mode = mode
+        super().__init__(*networks, predict_on=predict_on, **kwargs)
         self.needs_time = mode == 'linear'
         self.branches = ('sup', 'weak') if weak_weight else ('sup',)
         self.ancillary_checkpoint = ancillary_checkpoint
@@ -142,6 +146,11 @@ class SelfCorrect(SemiBaseSegmentor):
     def networks(self) -> dict[str, Any]:
         """Return the primary model; the ancillary one predicts from boxes only."""
         return {'primary': self.primary}
+
+    def predictors(self) -> list[str]:
+        """Return the primary model and, in ``'conv'``, ``'corrected'``: q_conv."""
+        corrected = [CORRECTED] if self.mode == 'conv' else []
+        return [*self.networks(), *corrected]
 
     def train(self, mode: bool = True) -> 'SelfCorrect':
         """Switch the primary model and the correction; the ancillary stays in eval."""
@@ -179,6 +188,23 @@ class SelfCorrect(SemiBaseSegmentor):
                 'ancillary_checkpoint, or start from a checkpoint that holds it'
             )
         return super().train_step(data, optim_wrapper)
+
+    def predict(self, inputs: Tensor, data_samples: Any = None) -> SampleList:
+        """Predict images (N, 3, H, W) on the primary model, or by q_conv.
+
+        q_conv needs samples with boxes, and sees whole images.
+        """
+        if self.predict_on != CORRECTED:
+            return super().predict(inputs, data_samples)
+        scores = self.upsample(self._forward(inputs, data_samples), inputs.shape[2:])
+        return self.primary.postprocess_result(scores, data_samples)
+
+    def _forward(self, inputs: Tensor, data_samples: Any = None) -> Tensor:
+        """Return the scores (N, C, h, w) of ``predict_on``."""
+        if self.predict_on != CORRECTED:
+            return super()._forward(inputs, data_samples)
+        scores = self.primary(inputs, mode='tensor').float()
+        return self._correction_scores(scores, inputs, data_samples)
 
     def loss(
         self, inputs: dict[str, Tensor], data_samples: dict[str, SampleList]

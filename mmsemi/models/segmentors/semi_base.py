@@ -11,6 +11,7 @@ from mmseg.models.utils import resize
 from mmseg.utils import SampleList
 from torch import Tensor
 
+from mmsemi.models.segmentors.score_maps import is_plain, with_score_maps
 from mmsemi.registry import MODELS
 
 
@@ -22,9 +23,8 @@ class SemiBaseSegmentor(BaseModel):
     other networks says which: ``_build_networks()`` makes them, ``networks()`` names
     them, and ``followers`` those that no gradient trains.
 
-    * The teacher is a deepcopy of the student that needs no gradient; it
-      stays in eval mode whatever ``train()`` says (mmengine calls it every
-      iteration). :class:`mmsemi.engine.MeanTeacherHook` moves it.
+    * The teacher is a deepcopy of the student without gradient, in eval mode
+      whatever ``train()`` says; :class:`mmsemi.engine.MeanTeacherHook` moves it.
     * A plain checkpoint of a segmentor (a supervised run, or a published model)
       loads into every network: each gets the weights that it has.
     * ``networks()`` are those that predict; ``predict_on`` chooses.
@@ -33,13 +33,14 @@ class SemiBaseSegmentor(BaseModel):
         segmentor: Config of the student, any mmseg segmentor.
         *further: Configs of the other networks, from a method that has them.
         data_preprocessor: Config of the training preprocessor. By default a
-            :class:`MultiBranchDataPreprocessor` around the segmentor's own.
+            :class:`MultiBranchDataPreprocessor` around the segmentor's own, or around
+            mmseg's that is given here (mmengine's runner adds the config's).
         predict_on: Network used in validation and test. Defaults to
             ``'teacher'``.
 
     Raises:
         ValueError: If ``predict_on`` names no network, the segmentor has no
-            preprocessor, or its head is binary (one output channel).
+            preprocessor or no class scores, or its head is binary (one channel).
     """
 
     branches: tuple[str, ...] = ('sup',)
@@ -65,11 +66,13 @@ class SemiBaseSegmentor(BaseModel):
         data_preprocessor: dict | None = None,
         predict_on: str = 'teacher',
     ) -> None:
-        if data_preprocessor is None:
-            data_preprocessor = self._default_preprocessor(segmentor)
+        if data_preprocessor is None or (self.branches and is_plain(data_preprocessor)):
+            own = segmentor.get('data_preprocessor', data_preprocessor)
+            data_preprocessor = self._default_preprocessor({'data_preprocessor': own})
         super().__init__(data_preprocessor=MODELS.build(data_preprocessor))
         # Building writes into the config it is given.
-        self._build_networks(*copy.deepcopy((segmentor, *further)))
+        configs = copy.deepcopy((segmentor, *further))
+        self._build_networks(*map(with_score_maps, configs))
         self.iter, self.max_iters = 0, 1
         self._told_time = False
         if self.out_channels == 1:
@@ -130,10 +133,7 @@ class SemiBaseSegmentor(BaseModel):
 
     @property
     def out_channels(self) -> int:
-        """Number of its score maps, as mmseg's test-time augmentation asks.
-
-        A segmentor that is no ``EncoderDecoder`` may not say; it has one per class.
-        """
+        """Number of its score maps; what is no ``EncoderDecoder`` may not say."""
         return getattr(self.first_network, 'out_channels', self.num_classes)
 
     @property

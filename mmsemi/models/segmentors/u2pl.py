@@ -8,11 +8,12 @@ from mmseg.utils import SampleList, add_prefix
 from torch import Tensor
 
 from mmsemi.models.decode_heads.contrastive_head import (
-    decode_losses,
-    list_heads,
+    final_scores,
     represent,
+    score_heads,
     with_representation,
 )
+from mmsemi.models.decode_heads.decoding import supervised_losses
 from mmsemi.models.segmentors.semi_base import SemiBaseSegmentor
 from mmsemi.models.utils import contrast, mixing
 from mmsemi.models.utils._common import check_numbers
@@ -157,7 +158,7 @@ class U2PL(SemiBaseSegmentor):
                 f'bank_size lists {len(bank_size)} numbers for {classes} classes: '
                 'give one number, or one for each class'
             )
-        dim = list_heads(self.student.decode_head)[-1].rep_channels
+        dim = score_heads(self.student)[-1].rep_channels
         self.memory_bank = ClassMemoryBank(bank_size, dim)
         self.unsup_weight, self.contrast_weight = unsup_weight, contrast_weight
         self.unreliable_percent = unreliable_percent
@@ -176,9 +177,9 @@ class U2PL(SemiBaseSegmentor):
         strong = inputs.get('unsup_student', weak)
         samples, n = data_samples['sup'], len(sup)
         if self.iter < self.warmup_iters:
-            features, scores, rep = represent(self.student, sup)
-            losses = self._supervised_loss(features, scores, samples)
-            return {**losses, 'loss_contrast': rep.sum() * 0}
+            features, outputs, rep = represent(self.student, sup)
+            losses = supervised_losses(self.student, features, outputs, samples)
+            return {**add_prefix(losses, 'sup'), 'loss_contrast': rep.sum() * 0}
 
         # 1. Teacher: pseudo-labels and entropy at image size, probabilities and
         #    representations at feature size.
@@ -187,16 +188,18 @@ class U2PL(SemiBaseSegmentor):
         )
 
         # 2. Student: one forward of both halves.
-        features, scores, rep = represent(self.student, join_images(sup, strong))
+        features, outputs, rep = represent(self.student, join_images(sup, strong))
+        scores = final_scores(self.student, outputs)
 
         # 3. Supervised loss L_s.
-        losses = self._supervised_loss(features, scores, samples)
+        losses = supervised_losses(self.student, features, outputs, samples)
+        losses = add_prefix(losses, 'sup')
 
         # 4. Reliable pixels: entropy below gamma_t, the (100 - alpha_t)-th
         #    percentile; lambda_u is the inverse of their share.
         alpha = self.unreliable_percent * (1 - self.iter / self.max_iters)
         reliable, gamma = drop_unreliable(label, uncertainty, 100 - alpha)
-        scores_u = self.upsample(scores[-1][n:], label.shape[1:])
+        scores_u = self.upsample(scores[n:], label.shape[1:])
         # the share is that of real pixels: padding and cut-outs are none
         share = (label != 255).float().mean()
         loss_unsup = share * reweighted_cross_entropy(scores_u, reliable)
@@ -212,16 +215,6 @@ class U2PL(SemiBaseSegmentor):
         losses['contrast_classes'] = num_contrasted
         return losses
 
-    def _supervised_loss(
-        self, features: list[Tensor], scores: list[Tensor], samples: SampleList
-    ) -> dict[str, Tensor]:
-        """Compute mmseg's own losses on the labelled images, the first of the batch."""
-        losses = decode_losses(self.student.decode_head, scores, samples)
-        if self.student.with_auxiliary_head:
-            labeled = [feature[: len(samples)] for feature in features]
-            losses |= self.student._auxiliary_head_forward_train(labeled, samples)
-        return add_prefix(losses, 'sup')
-
     @torch.no_grad()
     def _ask_teacher(
         self, sup: Tensor, weak: Tensor, strong: Tensor, valid: Tensor
@@ -233,7 +226,8 @@ class U2PL(SemiBaseSegmentor):
         probabilities (B, C, h, w) and representations (B, D, h, w).
         """
         n, size = len(sup), weak.shape[-2:]
-        _, (*_, scores), rep = represent(self.teacher, join_images(sup, weak))
+        _, outputs, rep = represent(self.teacher, join_images(sup, weak))
+        scores = final_scores(self.teacher, outputs)
         prob, prob_u = scores.softmax(1), self.upsample(scores[n:], size).softmax(1)
         label = prob_u.argmax(1).masked_fill(~valid, 255)
         uncertainty = entropy(prob_u)
@@ -249,7 +243,8 @@ class U2PL(SemiBaseSegmentor):
                 x[n:] = mixing.mix(x[n:], small)
         if self.teacher_passes == 2:
             self.teacher.train()
-            _, (*_, scores), rep = represent(self.teacher, join_images(sup, strong))
+            _, outputs, rep = represent(self.teacher, join_images(sup, strong))
+            scores = final_scores(self.teacher, outputs)
             self.teacher.eval()
             prob = scores.softmax(1)
             uncertainty = entropy(self.upsample(scores[n:], size).softmax(1))

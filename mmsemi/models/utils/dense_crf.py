@@ -76,41 +76,6 @@ def dense_crf(
     return result
 
 
-def label_probability(
-    label: np.ndarray, num_labels: int, *, confidence: float = 0.7
-) -> np.ndarray:
-    """Turn a label map into the probabilities that a CRF starts from.
-
-    As IRN and TransCAM do: ``confidence`` for the label, the rest shared by the
-    others, so that the result depends on ``num_labels`` (they take 21 for VOC).
-
-    Args:
-        label: (H, W) of 0…K - 1.
-        num_labels: K. With one label it has probability 1.
-        confidence: In (0, 1).
-
-    Returns:
-        (K, H, W) float32.
-
-    Raises:
-        ValueError: A label or ``confidence`` is outside its range.
-    """
-    if not 0 < confidence < 1:
-        raise ValueError(f'confidence={confidence}: choose it from (0, 1)')
-    low, high = (int(label.min()), int(label.max())) if label.size else (0, 0)
-    if low < 0 or high >= num_labels:
-        wrong = low if low < 0 else high
-        raise ValueError(
-            f'the label map holds {wrong}, outside of the {num_labels} labels: give '
-            'a map without void, or more labels'
-        )
-    if num_labels == 1:
-        return np.ones((1, *label.shape), np.float32)
-    rest = (1 - confidence) / (num_labels - 1)
-    of_label = label[None] == np.arange(num_labels)[:, None, None]
-    return np.where(of_label, np.float32(confidence), np.float32(rest))
-
-
 def _check_image(image: np.ndarray | Tensor) -> np.ndarray:
     found = image.cpu().numpy() if isinstance(image, Tensor) else np.asarray(image)
     if found.dtype != np.uint8 or found.ndim != 3 or found.shape[2] != 3:

@@ -6,7 +6,6 @@ Eurographics 2010), on numpy and sparse matrices of scipy.
 """
 
 import numpy as np
-from scipy import sparse
 
 BLOCK = 4
 """pydensecrf places points in blocks of four, the last one filled up with zeros."""
@@ -29,6 +28,9 @@ class PermutohedralLattice:
     """
 
     def __init__(self, features: np.ndarray) -> None:
+        # here, for the package must load where no CRF is run and scipy is missing
+        from scipy import sparse
+
         number, dim = features.shape
         # their corners exist in pydensecrf, and let the exchange through
         filling = np.zeros((-number % BLOCK, dim), np.float32)

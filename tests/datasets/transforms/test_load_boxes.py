@@ -8,7 +8,7 @@ import torch
 from mmcv.transforms import Compose
 from PIL import Image
 
-from mmsemi.datasets import LoadBoxes
+from mmsemi.datasets import LoadBoxes, MultiSourceDataset
 from mmsemi.datasets.toy import CLASSES, ToyObject, voc_xml
 from mmsemi.models.utils.boxes import boxes_to_mask
 from mmsemi.registry import TRANSFORMS
@@ -295,6 +295,50 @@ def test_wrong_boxes(folder):
     assert load(folder, allow_empty=True)['gt_bboxes'].tolist() == [[0, 0, 32, 24]]
 
 
+def check_all(folder, **options):
+    """Build a data set of the image, as a training does before its first step."""
+    steps = [dict(type='LoadImageFromFile')]
+    options = dict(format='voc', path=str(folder / 'boxes')) | options
+    steps.append(dict(type='LoadBoxes', classes='ToyVOCDataset', **options))
+    part = dict(
+        type='UnlabeledDataset',
+        data_prefix=dict(img_path=str(folder / 'images')),
+        pipeline=[*steps, dict(type='PackSemiInputs')],
+    )
+    return MultiSourceDataset(weak=part)
+
+
+def test_boxes_are_looked_at_before_the_first_step(folder):
+    assert len(check_all(folder)) == 1
+    path = folder / 'boxes/a.xml'
+    whole = path.read_text()
+    name = CLASSES[boxes_of(0)[1][0]]
+    x1, x2 = int(boxes_of(0)[0][0, 0]) + 1, int(boxes_of(0)[0][0, 2])
+    for before, after, match in (
+        (whole, '<annotation></annotation>', r'a\.xml has no box'),
+        (whole, whole[:-20], r'a\.xml cannot be read'),
+        (f'<name>{name}<', '<name>cat<', r"a\.xml has a box of the class 'cat'"),
+        (f'<xmax>{x2}<', f'<xmax>{x1 - 1}<', r'a\.xml: the box .* has no area'),
+        (f'<xmax>{x2}<', '<xmax>99<', r'a\.xml has the box .* outside of its image'),
+        ('bndbox', 'box', r'a\.xml: the object .* has no bndbox'),
+    ):
+        path.write_text(whole.replace(before, after))
+        with pytest.raises(ValueError, match=match):
+            check_all(folder)
+    path.unlink()
+    with pytest.raises(FileNotFoundError, match=r'no boxes at .*a\.xml: correct path'):
+        check_all(folder)
+    (folder / 'masks').mkdir()
+    with pytest.raises(FileNotFoundError, match=r'no boxes at .*a\.png: correct path'):
+        check_all(folder, format='components', path=str(folder / 'masks'))
+    Image.new('L', (WIDTH, HEIGHT), 1).save(folder / 'masks/a.png')
+    check_all(folder, format='components', path=str(folder / 'masks'))
+    coco = dict(images=[dict(id=1, file_name='b.jpg')], annotations=[], categories=[])
+    (folder / 'coco.json').write_text(json.dumps(coco))
+    with pytest.raises(ValueError, match=r'does not list the image a\.jpg'):
+        check_all(folder, format='coco', path=str(folder / 'coco.json'))
+
+
 def test_wrong_place(folder):
     results = load(folder)
     results = TRANSFORMS.build(dict(type='Resize', scale_factor=2.0))(results)
@@ -329,6 +373,7 @@ def test_wrong_masks(folder):
         (dict(format='yolo'), r"format='yolo': choose one of \['voc'"),
         (dict(format='instances'), "'instances' needs a mask_folder"),
         (dict(mask_folder='x'), "'voc' has no mask_folder"),
+        (dict(min_area=9), "'voc' has no min_area: remove it"),
         (dict(classes='NoDataset'), "'NoDataset' is no data set with classes"),
         (dict(classes=('background',)), 'has no classes: name at least one'),
         (dict(classes=()), 'has no classes: name at least one'),

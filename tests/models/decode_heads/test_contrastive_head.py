@@ -4,6 +4,7 @@ import copy
 
 import pytest
 import torch
+from mmseg.models.decode_heads.decode_head import BaseDecodeHead
 from torch import nn
 
 from mmsemi.models.decode_heads.contrastive_head import (
@@ -71,14 +72,34 @@ def test_unknown_head():
         contrastive(type='NoHead')
 
 
-def test_head_without_a_classifier_of_its_own():
-    class NoClassifier(MODELS.get('FCNHead')):
+@pytest.mark.parametrize('levels', [1, 2])
+def test_head_without_a_classifier_of_its_own(levels):
+    """The projector reads what the head reads, several levels at the first's size."""
+
+    class NoClassifier(BaseDecodeHead):
         def __init__(self, **kwargs):
             super().__init__(**kwargs)
             del self.conv_seg
 
-    with pytest.raises(ValueError, match='NoClassifier has no conv_seg'):
-        contrastive(type=NoClassifier)
+        def forward(self, inputs):
+            return inputs[0][:, :3]
+
+    head = dict(type=NoClassifier, in_channels=4, channels=6, num_classes=3)
+    if levels == 2:
+        head |= dict(input_transform='multiple_select')
+        head |= dict(in_channels=[4, 2], in_index=[0, 1])
+    head = MODELS.build(dict(type='ContrastiveHead', head=head, rep_channels=5))
+    features = [torch.randn(2, 4, 8, 8), torch.randn(2, 2, 4, 4)]
+    read = features[0]
+    if levels == 2:
+        low = nn.functional.interpolate(features[1], (8, 8), mode='bilinear')
+        read = torch.cat([read, low], dim=1)
+    else:
+        features.reverse()
+        features.append(read)
+    scores, rep = head.eval().forward_with_representation(features)
+    assert torch.equal(scores, features[0][:, :3])
+    torch.testing.assert_close(rep, head.projector(read))
 
 
 def test_head_with_two_outputs():
@@ -98,6 +119,10 @@ def test_with_representation_wraps_the_last_head():
     first, last = with_representation(cascade, 9)['decode_head']
     assert first == FCN and last['head'] == dict(FCN, channels=8)
     assert cascade == before
+    # PointRend's head gives no map: the one before it does
+    points = dict(decode_head=[FCN, dict(type='PointHead')])
+    first, last = with_representation(points, 9)['decode_head']
+    assert first['head'] == FCN and last == dict(type='PointHead')
 
 
 @pytest.mark.parametrize(

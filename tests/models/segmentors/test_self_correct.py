@@ -299,6 +299,32 @@ def test_predicts_without_boxes(build, batch):
         assert torch.equal(a.seg_logits.data, b.seg_logits.data)
 
 
+def test_predicts_by_the_correction(build, batch):
+    """q_conv of the whole image, from both networks' scores, as in the training."""
+    inputs, samples = batch
+    model = build('conv', predict_on='corrected').eval()
+    assert model.predictors() == ['primary', 'corrected']
+    for sample in samples['weak']:
+        sample.set_metainfo(dict(ori_shape=(66, 50), img_shape=(33, 33)))
+    with torch.no_grad():
+        scores = model.primary(inputs['weak'], mode='tensor')
+        other = model.ancillary(inputs['weak'], samples['weak'], mode='tensor')
+        other = resize(other, scores.shape[2:])
+        expected = model.correction.layers(torch.cat([scores, other], 1))
+        torch.testing.assert_close(
+            model(inputs['weak'], samples['weak'], mode='tensor'), expected
+        )
+        results = model(inputs['weak'], samples['weak'], mode='predict')
+    expected = resize(resize(expected), (66, 50))
+    for result, one in zip(results, expected, strict=True):
+        torch.testing.assert_close(result.seg_logits.data, one)
+        assert torch.equal(result.pred_sem_seg.data[0], one.argmax(0))
+    with pytest.raises(ValueError, match='a sample has no boxes: put LoadBoxes'):
+        model(inputs['weak'], None, mode='predict')
+    with pytest.raises(ValueError, match=r"choose from \['primary'\]"):
+        build('linear', predict_on='corrected')
+
+
 def test_plain_checkpoint_goes_to_the_primary(build, configs):
     plain = MODELS.build(copy.deepcopy(configs['segmentor'])).state_dict()
     model = build()

@@ -6,11 +6,7 @@ import numpy as np
 import pytest
 import torch
 
-from mmsemi.models.utils.dense_crf import (
-    dense_crf,
-    has_pydensecrf,
-    label_probability,
-)
+from mmsemi.models.utils.dense_crf import dense_crf, has_pydensecrf
 
 SETTINGS = [
     dict(iterations=10),  # PSA
@@ -235,25 +231,3 @@ def test_without_the_library(monkeypatch):
         dense_crf(image, prob, backend='pydensecrf')
     auto = dense_crf(image, prob, iterations=1)
     assert (auto == dense_crf(image, prob, iterations=1, backend='numpy')).all()
-
-
-def test_label_probability():
-    label = np.array([[0, 2], [1, 1]])
-    found = label_probability(label, 4, confidence=0.7)
-    assert found.shape == (4, 2, 2) and found.dtype == np.float32
-    assert found[:, 0, 1].tolist() == pytest.approx([0.1, 0.1, 0.7, 0.1])
-    assert found.sum(0).ravel().tolist() == pytest.approx([1] * 4)
-    assert (label_probability(label * 0, 1) == 1).all()
-
-
-@pytest.mark.parametrize(
-    ('label', 'options', 'message'),
-    [
-        ([[0, 255]], {}, 'the label map holds 255, outside of the 3 labels'),
-        ([[-1, 0]], {}, 'the label map holds -1'),
-        ([[0, 1]], dict(confidence=1), r'confidence=1: choose it from \(0, 1\)'),
-    ],
-)
-def test_wrong_labels(label, options, message):
-    with pytest.raises(ValueError, match=message):
-        label_probability(np.array(label), 3, **options)

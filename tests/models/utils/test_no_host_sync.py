@@ -37,6 +37,9 @@ def calls():
     classes = torch.arange(5)
     bank = utils.ClassMemoryBank([8] * 5, 5)
     anchors = torch.randn(5, 2, 5, requires_grad=True)
+    boxes = torch.tensor([[0.0, 1, 4, 5], [2, 2, 9, 4]])
+    labels, tags = torch.tensor([1, 3]), torch.ones(4, 5, dtype=torch.bool)
+    correction, running = utils.ConvSelfCorrection(5, 4), utils.RunningClassIoU(5)
     return {
         'drop_unreliable': lambda: utils.drop_unreliable(label, prob[:, 0], 80)[1],
         'reweighted': lambda: utils.reweighted_cross_entropy(logits, label),
@@ -58,7 +61,20 @@ def calls():
         'sample': lambda: bank.sample(classes, (2, 3)),
         'cutmix': lambda: utils.cutmix_mask(4, (6, 6)),
         'classmix': lambda: utils.mix(label, utils.classmix_mask(label)),
+        'random_box': lambda: utils.box_masks.random_box_mask(4, (6, 6)),
+        'several_boxes': lambda: utils.box_masks.several_boxes_mask(4, (6, 6)),
+        'hard_label': lambda: utils.hard_label.hard_label(logits)[1],
+        'masked': lambda: utils.hard_label.masked_cross_entropy(logits, label, mask),
+        'channels': lambda: utils.feature_dropout.append_perturbed([logits], 2)[0],
         'soft': lambda: losses.soft_cross_entropy(logits, prob, mask),
+        'boxes_to_mask': lambda: utils.boxes_to_mask(boxes, labels, 4, (6, 6)),
+        'boxes_to_label': lambda: utils.boxes_to_label(boxes, labels, (6, 6)),
+        'em_fixed': lambda: utils.em_fixed_label(logits, label),
+        'linear': lambda: utils.linear_self_correction(logits, logits.detach(), 2.0),
+        'conv': lambda: correction(logits, logits.detach()),
+        'running_iou': lambda: running.update(label, label),
+        'image_reliability': lambda: utils.image_reliability(running.iou, tags),
+        'class_aware': lambda: losses.class_aware_cross_entropy(logits, label, tags),
         'ohem': lambda: losses.ohem_cross_entropy(logits, label, min_kept=9),
     }
 

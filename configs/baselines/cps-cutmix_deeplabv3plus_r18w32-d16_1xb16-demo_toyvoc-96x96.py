@@ -1,0 +1,27 @@
+_base_ = [
+    '../_base_/models/deeplabv3plus_r18w32-d16_toyvoc.py',
+    '../_base_/datasets/semi_toyvoc.py',
+    '../_base_/schedules/schedule_demo.py',
+    '../_base_/default_runtime.py',
+]
+# from scratch: the labelled images alone first
+model = dict(
+    _delete_=True,
+    type='CPS',
+    segmentor=_base_.model,
+    cutmix=True,
+    warmup_iters=400,
+)
+# both networks see the weak view alone
+train_dataloader = dict(
+    dataset=dict(
+        unlabeled=dict(
+            pipeline=[
+                dict(type='LoadImageFromFile'),
+                *_base_.geometry,
+                dict(type='MultiBranch', unsup_teacher=[dict(type='PackSemiInputs')]),
+            ]
+        )
+    )
+)
+custom_hooks = [dict(type='ExactResumeHook'), dict(type='SetIterHook')]

@@ -1,0 +1,18 @@
+_base_ = [
+    '../_base_/models/deeplabv3plus_r18w32-d16_toyvoc.py',
+    '../_base_/datasets/semi_toyvoc.py',
+    '../_base_/schedules/schedule_demo.py',
+    '../_base_/default_runtime.py',
+]
+model = dict(
+    _delete_=True,
+    type='MeanTeacher',
+    segmentor=_base_.model,
+    rampup_iters=200,
+    cutmix=True,
+)
+custom_hooks = [
+    dict(type='ExactResumeHook'),
+    dict(type='SetIterHook'),
+    dict(type='MeanTeacherHook'),
+]

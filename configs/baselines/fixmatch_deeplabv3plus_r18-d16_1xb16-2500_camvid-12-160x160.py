@@ -1,0 +1,7 @@
+_base_ = [
+    '../_base_/models/deeplabv3plus_r18-d16_camvid.py',
+    '../_base_/datasets/semi_camvid.py',
+    '../_base_/schedules/schedule_2500_adamw.py',
+    '../_base_/default_runtime.py',
+]
+model = dict(_delete_=True, type='FixMatch', segmentor=_base_.model)

@@ -1,0 +1,8 @@
+_base_ = [
+    '../_base_/models/deeplabv3plus_r18-d16_camvid.py',
+    '../_base_/datasets/boxes_camvid.py',
+    '../_base_/recipes/selfcorrect_ancillary.py',
+    '../_base_/schedules/schedule_2500_adamw.py',
+    '../_base_/default_runtime.py',
+]
+iters = 2500

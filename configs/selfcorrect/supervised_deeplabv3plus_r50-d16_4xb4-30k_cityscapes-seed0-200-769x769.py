@@ -1,0 +1,13 @@
+_base_ = [
+    '../_base_/models/selfcorrect_deeplabv3plus_r50-d16.py',
+    '../_base_/datasets/boxes_cityscapes.py',
+    '../_base_/recipes/selfcorrect_vanilla.py',
+    '../_base_/schedules/schedule_40k.py',
+    '../_base_/default_runtime.py',
+]
+model = dict(data_preprocessor=dict(size=(769, 769)), decode_head=dict(num_classes=19))
+# for 16 images in total
+optim_wrapper = dict(optimizer=dict(lr=0.007, weight_decay=0.0001))
+iters = 30000
+batch_size = 4
+batch = dict(labeled=4)

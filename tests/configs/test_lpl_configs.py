@@ -1,0 +1,227 @@
+"""LPL's recipes: what each stage learns from, labels, and is tested on."""
+
+import copy
+
+import numpy as np
+import pytest
+from mmengine.config import Config
+from mmengine.model import revert_sync_batchnorm
+from mmengine.optim import build_optim_wrapper
+
+from mmsemi.engine.runner.recipe import load_stage
+from mmsemi.registry import HOOKS, MODELS
+
+SCALES = {
+    'voc12aug': [0.5, 0.75, 1.0, 1.25, 1.5],
+    'camvid': [0.75, 1.0, 1.25],
+    'toyvoc': [1.0],
+}
+# of stage 1 and of stage 2
+LENGTHS = {'voc12aug': [20000, 30000], 'camvid': [2500, 2500], 'toyvoc': [1000, 1000]}
+RATES = {'voc12aug': [0.001, 0.007], 'camvid': [0.001] * 2, 'toyvoc': [0.005] * 2}
+BATCHES = {
+    'voc12aug': [dict(labeled=5, weak=5), dict(every=16)],
+    'camvid': [dict(labeled=8, weak=8), dict(labeled=8, pseudo=8)],
+    'toyvoc': [dict(labeled=8, weak=8), dict(labeled=4, pseudo=4)],
+}
+CLASSES = {'voc12aug': 21, 'camvid': 11, 'toyvoc': 7}
+
+pytestmark = pytest.mark.usefixtures('default_scope')
+
+
+@pytest.fixture
+def recipes(leaves):
+    """Return (data, leaf, configs of the two stages) of each of LPL's recipes."""
+    found = [leaf for leaf in leaves if leaf.name['method'] == 'lpl']
+    return [
+        (leaf.name['data'].split('-')[0], leaf, [s.config() for s in leaf.stages])
+        for leaf in found
+    ]
+
+
+def kinds(steps) -> list[str]:
+    return [step.type for step in steps]
+
+
+def test_every_protocol_is_there(recipes):
+    found = {(leaf.name['data'], leaf.name['backbone']) for _, leaf, _ in recipes}
+    voc = {
+        (f'voc12aug-classic-{n}', backbone)
+        for n in (92, 183, 366, 732, 1464)
+        for backbone in ('r50', 'r101')
+    }
+    assert found == voc | {('camvid-12', 'r18'), ('toyvoc', 'r18')}
+
+
+def test_two_stages_and_what_they_train(recipes):
+    for data, leaf, configs in recipes:
+        assert [stage.name for stage in leaf.stages] == ['lpl', 'retrain']
+        first, second = configs
+        assert first.model.type == 'LPL' and second.model.type == 'EncoderDecoder'
+        # one architecture, each from ImageNet's weights or none
+        assert first.model.segmentor == second.model
+        assert first.model.background == (data != 'camvid')
+        assert first.load_from is None and second.load_from is None
+        assert first.randomness.seed + 1 == second.randomness.seed
+        assert first.custom_hooks[0].type == second.custom_hooks[0].type
+        assert first.custom_hooks[0].type == 'ExactResumeHook'
+        assert leaf.heads[0].num_classes == CLASSES[data]
+
+
+def test_numbers(recipes):
+    for data, _, configs in recipes:
+        assert [cfg.train_cfg.max_iters for cfg in configs] == LENGTHS[data]
+        assert [cfg.optim_wrapper.optimizer.lr for cfg in configs] == RATES[data]
+        loaders = [cfg.train_dataloader for cfg in configs]
+        shares = [dict(loader.sampler.num_per_source) for loader in loaders]
+        assert shares == BATCHES[data]
+        assert [loader.batch_size for loader in loaders] == [
+            sum(share.values()) for share in shares
+        ]
+        if data == 'voc12aug':
+            optimizer = configs[0].optim_wrapper.optimizer
+            assert (optimizer.momentum, optimizer.weight_decay) == (0.9, 4e-5)
+            assert configs[0].param_scheduler[0].power == 0.9
+            head = configs[1].model.decode_head
+            assert tuple(head.dilations) == (1, 6, 12, 18)
+
+
+def test_strong_and_weak_images(recipes):
+    load = ['LoadImageFromFile', 'LoadAnnotations', 'LoadImageTags']
+    for data, leaf, (first, _) in recipes:
+        # CamVid is tested at two thirds of its size
+        size = ['Resize'] if data == 'camvid' else []
+        split = Config.fromfile(leaf.path).split
+        parts = first.train_dataloader.dataset
+        assert set(parts) == {'type', 'allow_overlap', 'labeled', 'weak'}
+        # the strong images are among the weak ones
+        assert parts.allow_overlap and parts.weak.type == 'ConcatDataset'
+        masked, unlabeled = parts.weak.datasets
+        assert masked.ann_file == parts.labeled.ann_file == f'{split}/labeled.txt'
+        assert masked.data_prefix == parts.labeled.data_prefix
+        assert unlabeled.ann_file == f'{split}/unlabeled.txt'
+        assert unlabeled.type == 'UnlabeledDataset'
+        assert 'seg_map_path' not in unlabeled.data_prefix
+        crop = ['RandomCrop', 'MultiBranch']
+        assert kinds(parts.labeled.pipeline) == [*load, *size, 'StrongAugment', *crop]
+        assert kinds(masked.pipeline) == [*load, *size, *crop]
+        assert kinds(unlabeled.pipeline) == [load[0], load[2], *size, *crop]
+        assert list(parts.labeled.pipeline[-1]) == ['type', 'sup']
+        for part in (masked, unlabeled):
+            assert list(part.pipeline[-1]) == ['type', 'weak']
+
+
+def test_stage_2_learns_from_masks_and_labels(recipes):
+    for data, leaf, (_, second) in recipes:
+        labeled, pseudo = leaf.sources['labeled'], leaf.sources['pseudo']
+        is_voc = data == 'voc12aug'
+        split = Config.fromfile(leaf.path).split
+        assert labeled.ann_file == f'{split}/labeled.txt'
+        assert pseudo.ann_file == f'{split}/unlabeled.txt'
+        assert pseudo.data_prefix.seg_map_path == '{work_dir}/lpl/pseudo_labels'
+        for part in (labeled, pseudo):
+            # on small data what the other methods learn labels with
+            changes = ['RandomResize', 'RandomCrop', 'RandomFlip']
+            changes = ['StrongAugment', 'RandomCrop'] if is_voc else changes
+            assert kinds(part.pipeline) == [
+                'LoadImageFromFile',
+                'LoadAnnotations',
+                *changes,
+                'PackSegInputs',
+            ]
+        assert ('every' in second.train_dataloader.dataset) == is_voc
+
+
+def test_how_labels_are_made(recipes):
+    for data, leaf, (first, second) in recipes:
+        assert kinds(second.custom_hooks) == ['ExactResumeHook']
+        hook = first.custom_hooks[1]
+        split = Config.fromfile(leaf.path).split
+        assert hook.dataset.ann_file == f'{split}/unlabeled.txt'
+        assert (hook.networks, hook.fuse, hook.flip) == (['hybrid'], 'logits', True)
+        assert hook.scales == SCALES[data]
+        assert 'threshold' not in hook and hook.truth_dir is None
+        tags = first.train_dataloader.dataset.labeled.pipeline[2]
+        assert hook.tags == tags.path
+        HOOKS.build(copy.deepcopy(hook))
+
+
+def test_evaluation_with_tags_in_stage_1_only(recipes):
+    for _, leaf, (first, second) in recipes:
+        assert first.model.predict_with_tags
+        for loader in (first.val_dataloader, first.test_dataloader):
+            steps = loader.dataset.pipeline
+            # behind the mask, so that it is checked
+            assert kinds(steps)[-3:] == [
+                'LoadAnnotations',
+                'LoadImageTags',
+                'PackSemiInputs',
+            ]
+        for loader in (second.val_dataloader, second.test_dataloader):
+            assert 'LoadImageTags' not in kinds(loader.dataset.pipeline)
+        last = [part[0].type for part in first.tta_pipeline[1].transforms[-2:]]
+        assert last == ['LoadImageTags', 'PackSemiInputs']
+        assert 'LoadImageTags' not in str(second.tta_pipeline)
+        plain = load_stage(str(leaf.path), dict(predict_with_tags=False), 'lpl')
+        assert not plain.model.predict_with_tags
+
+
+def test_scores_are_averaged_and_the_crf_comes_last(recipes):
+    for data, leaf, (first, second) in recipes:
+        assert dict(first.tta_model) == dict(type='LogitTTAModel')
+        crf = second.tta_model.pop('crf')
+        assert dict(second.tta_model) == dict(type='LogitTTAModel')
+        if data == 'voc12aug':
+            released = dict(iterations=1, gauss=(3, 3), bilateral=(32, 13, 10))
+            assert dict(crf) == released
+        else:
+            assert crf is None
+        assert load_stage(str(leaf.path), dict(crf=None)).tta_model.crf is None
+        views = [
+            len(alternatives) for alternatives in second.tta_pipeline[1].transforms
+        ]
+        assert views == [dict(voc12aug=5, camvid=3, toyvoc=5)[data], 2, 1, 1]
+
+
+def test_files_may_lie_elsewhere(recipes):
+    changes = dict(data_root='here', split='mine', tags='t.csv', val_tags='v.csv')
+    for _, leaf, _ in recipes:
+        first = load_stage(str(leaf.path), changes, 'lpl')
+        parts = first.train_dataloader.dataset
+        every = [parts.labeled, *parts.weak.datasets, first.val_dataloader.dataset]
+        assert {part.data_root for part in every} == {'here'}
+        assert parts.labeled.ann_file == 'mine/labeled.txt'
+        loads = [
+            step
+            for part in every
+            for step in part.pipeline
+            if step.type == 'LoadImageTags'
+        ]
+        assert [load.path for load in loads] == ['t.csv'] * 3 + ['v.csv']
+        assert {load.img_folder.split('/')[0] for load in loads} == {'here'}
+        assert first.custom_hooks[1].tags == 't.csv'
+        own = load_stage(str(leaf.path), dict(data_root='here'), 'lpl')
+        assert own.custom_hooks[1].tags == 'here/tags.json'
+
+
+def test_both_networks_get_the_rates(recipes):
+    """The classifier's is ten times as large in both networks."""
+    _, _, (first, _) = next(row for row in recipes if row[0] == 'voc12aug')
+    cfg = copy.deepcopy(first.model)
+    cfg.segmentor.backbone.update(
+        depth=18, stem_channels=8, base_channels=8, init_cfg=None
+    )
+    cfg.segmentor.decode_head.update(
+        in_channels=64, channels=8, c1_in_channels=8, c1_channels=4
+    )
+    model = revert_sync_batchnorm(MODELS.build(cfg))
+    wrapper = build_optim_wrapper(model, copy.deepcopy(first.optim_wrapper))
+    rates = {id(p): g['lr'] for g in wrapper.param_groups for p in g['params']}
+    fast = {n for n, p in model.named_parameters() if rates[id(p)] > 0.002}
+    names = [
+        f'{net}.decode_head.conv_seg.{part}'
+        for net in ('hybrid', 'pseudo')
+        for part in ('weight', 'bias')
+    ]
+    assert fast == set(names)
+    np.testing.assert_allclose(sorted(set(rates.values())), [0.001, 0.01])
