@@ -23,15 +23,21 @@ NEUTRAL = ('num_workers', 'persistent_workers', 'prefetch_factor', 'truth_dir')
 
 def fingerprint(cfg: Config) -> tuple[dict, str]:
     """Return a config as JSON has it, and its SHA-256."""
-    values = {k: v for k, v in cfg.to_dict().items() if k not in NOT_HASHED}
+    values = clean(cfg.to_dict())
+    text = json.dumps(values, sort_keys=True, default=_name)
+    return json.loads(text), hashlib.sha256(text.encode()).hexdigest()
+
+
+def clean(values: dict) -> dict:
+    """Return a config without what may change between a run and its resume."""
+    values = {k: v for k, v in values.items() if k not in NOT_HASHED}
     values = _without(values, NEUTRAL)
     for hook in ('logger', 'visualization'):
         (values.get('default_hooks') or {}).pop(hook, None)
     for hook in values.get('custom_hooks') or []:
         # of the true masks, which are read for a report only
         ((hook or {}).get('dataset') or {}).pop('seg_map_suffix', None)
-    text = json.dumps(values, sort_keys=True, default=_name)
-    return json.loads(text), hashlib.sha256(text.encode()).hexdigest()
+    return values
 
 
 def _without(value: Any, keys: Collection[str]) -> Any:

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from mmsemi.datasets.atomic import replacing
 
-from .fingerprint import fingerprint, first_difference, without_labelling
+from .fingerprint import clean, fingerprint, first_difference, without_labelling
 from .launch import last_checkpoint
 from .stage import Stage, checkpoint_hooks
 
@@ -95,10 +95,11 @@ def _compare(stage: Stage, path: Path, labelling: bool = False) -> tuple[int, st
     config, now = fingerprint(stage.config())
     if digest == now:
         return iteration, ''
+    # a note of an older version may hold what does not count
+    old = clean(old)
     if labelling:
         old, config = without_labelling(old), without_labelling(config)
-        return iteration, first_difference(old, config)
-    return iteration, first_difference(old, config) or 'its hash'
+    return iteration, first_difference(old, config)
 
 
 def write_note(stage: Stage, name: str, iteration: int = 0) -> None:

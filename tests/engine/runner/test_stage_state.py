@@ -225,6 +225,16 @@ def test_list_of_a_done_stage_is_gone(read):
         check_states(stages, resume=True)
 
 
+def test_note_of_an_older_version(read):
+    first = read()[0]
+    trained(first, 'iter_9.pth')
+    path = first.folder / 'done.json'
+    note = json.loads(path.read_text())
+    note['config']['visualizer'] = dict(name='old')
+    path.write_text(json.dumps(dict(note, sha256='other')))
+    assert not read_state(first).changed
+
+
 @pytest.mark.parametrize('text', ['{"sha2', '{}', '[]'])
 def test_note_that_cannot_be_read(read, text):
     stage = read()[0]
