@@ -13,6 +13,9 @@ BIN310 := $(VENV310)/bin
 STAMP310 := $(VENV310)/.installed
 CONSTRAINTS310 := requirements/constraints-openmmlab.txt
 
+# pytest in two processes, each test file in one of them
+TWO := -n 2 --dist loadfile
+
 .DEFAULT_GOAL := help
 .PHONY: help setup setup-openmmlab demo test test-all test-openmmlab lint format clean
 
@@ -62,13 +65,13 @@ test test-all test-openmmlab: export OMP_NUM_THREADS := 1
 test test-all test-openmmlab: export OMP_WAIT_POLICY := PASSIVE
 
 test: $(STAMP) ## Run the tests (under 10 minutes on 2 cores).
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest $(TWO)
 
 test-all: $(STAMP) ## Run the slow tests too.
-	$(BIN)/python -m pytest -m ''
+	$(BIN)/python -m pytest -m '' $(TWO)
 
 test-openmmlab: $(STAMP310) ## Run the tests with the official packages.
-	$(BIN310)/python -m pytest
+	$(BIN310)/python -m pytest $(TWO)
 
 lint: $(STAMP) ## Check style, types and spelling.
 	$(BIN)/ruff check

@@ -36,7 +36,7 @@ EXTRAS = {
     ],
     # the original dense CRF, which has no wheels; without it ours is used
     'crf': ["pydensecrf2; python_version < '3.13'"],
-    'tests': ['pytest', 'setuptools', 'wheel'],
+    'tests': ['pytest', 'pytest-xdist', 'setuptools', 'wheel'],
     'dev': ['ruff', 'mypy', 'codespell'],
 }
 
