@@ -90,6 +90,12 @@ def read_cityscapes_boxes(path: PathLike, classes: Sequence[str]) -> Boxes:
     edge = [found['imgWidth'], found['imgHeight']]
     boxes, labels = [], []
     for thing in found['objects']:
+        missing = sorted({'label', 'polygon'} - thing.keys())
+        if missing or not thing['polygon']:
+            raise ValueError(
+                f'{path} has an object without {missing or ["corners"]}: add them, or '
+                'delete it'
+            )
         name = thing['label']
         if thing.get('deleted') or name in CITYSCAPES_VOID:
             continue
@@ -122,7 +128,7 @@ def read_coco_boxes(path: PathLike, classes: Sequence[str]) -> dict[str, Boxes]:
             of an image that is not listed.
     """
     found = _parse_json(path, ('images', 'annotations', 'categories'))
-    names = {image['id']: image['file_name'] for image in found['images']}
+    names = _coco_images(found['images'], path)
     labels = {kind['id']: kind['name'] for kind in found['categories']}
     grouped: dict[str, tuple[list, list]] = {name: ([], []) for name in names.values()}
     for item in found['annotations']:
@@ -140,7 +146,7 @@ def read_coco_boxes(path: PathLike, classes: Sequence[str]) -> dict[str, Boxes]:
                 f'{where}: its category {item["category_id"]} is not among the '
                 '"categories": add it there'
             )
-        x, y, width, height = item['bbox']
+        x, y, width, height = _coco_box(item['bbox'], where)
         boxes, numbers = grouped[names[item['image_id']]]
         boxes.append((x, y, x + width, y + height))
         numbers.append(_label(labels[item['category_id']], classes, where))
@@ -148,6 +154,32 @@ def read_coco_boxes(path: PathLike, classes: Sequence[str]) -> dict[str, Boxes]:
         name: as_boxes(*lists, f'{path}, image {name}')
         for name, lists in grouped.items()
     }
+
+
+def _coco_images(images: Sequence[dict], path: PathLike) -> dict[Any, str]:
+    """Return file name by id."""
+    names: dict[Any, str] = {}
+    for image in images:
+        missing = sorted({'id', 'file_name'} - image.keys())
+        if missing:
+            raise ValueError(f'{path} has an image without {missing}: add them')
+        if image['id'] in names:
+            raise ValueError(
+                f'{path} has two images of id {image["id"]}, {names[image["id"]]} and '
+                f'{image["file_name"]}: give each its own'
+            )
+        names[image['id']] = image['file_name']
+    return names
+
+
+def _coco_box(box: Any, where: str) -> Sequence[float]:
+    numbers = isinstance(box, (list, tuple)) and len(box) == 4
+    if not numbers or not all(isinstance(x, (int, float)) for x in box):
+        raise ValueError(
+            f'{where}: bbox={box!r} must be the four numbers x, y, width and height: '
+            'correct it, or delete the annotation'
+        )
+    return box
 
 
 def coco_boxes(

@@ -190,7 +190,10 @@ def read_seed(path: PathLike, num_classes: int) -> tuple[np.ndarray, np.ndarray]
         FileNotFoundError: It does not exist.
         ValueError: It is damaged, or no seed.
     """
-    remedy = 'delete it, and run the stage that writes the seeds again'
+    remedy = (
+        'delete it, and make it again with tools/make_cams.py, or delete the done.json '
+        'of the stage that wrote it and resume'
+    )
     try:
         with np.load(path) as file:
             classes, cam = file['classes'], file['cam']

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from functools import partial
+from inspect import signature
 from typing import Any, NamedTuple
 
 import cv2
@@ -16,6 +17,7 @@ from mmsemi.datasets.pseudo_label_store import PseudoLabelStore
 from mmsemi.models.losses.affinity_loss import sure_label
 from mmsemi.models.utils.cam import add_background
 from mmsemi.models.utils.crf_label import crf_label
+from mmsemi.models.utils.dense_crf import dense_crf
 
 from .image_batches import progress
 from .processes import in_processes
@@ -38,6 +40,10 @@ class CrfJob(NamedTuple):
     scores: np.ndarray
 
 
+GIVEN = {'image', 'classes', 'scores', 'prob', 'crf'}
+"""Arguments of a CRF that are no settings."""
+
+
 def check_crf(
     crf: Mapping[str, Any] | None, backgrounds: Sequence[Mapping[str, float]] = ()
 ) -> None:
@@ -58,9 +64,17 @@ def check_crf(
         if crf is not None:
             crf_label(np.zeros((2, 2, 3), np.uint8), [1], scores, **crf)
     except TypeError as error:
+        known = [key for f in (crf_label, dense_crf) for key in signature(f).parameters]
         raise ValueError(
-            f'crf={crf}, backgrounds={list(backgrounds)}: {error}'
+            f'crf={crf}, backgrounds={list(backgrounds)}: {error}; a background has '
+            f'threshold or power, a CRF some of {sorted({*known} - GIVEN)}'
         ) from error
+
+
+def check_workers(num_workers: int) -> None:
+    """Refuse a number of processes below 0."""
+    if num_workers < 0:
+        raise ValueError(f'num_workers={num_workers}: give at least 0')
 
 
 def crf_seeds(
@@ -142,8 +156,7 @@ def _label_all(
     num_workers: int,
 ) -> LabelingResult:
     """Write what is missing, and count the pixels of what is there after."""
-    if num_workers < 0:
-        raise ValueError(f'num_workers={num_workers}: give at least 0')
+    check_workers(num_workers)
     rank, world_size = get_dist_info()
     mine = list(names)[rank::world_size]
     counts = np.zeros(258, dtype=np.int64)

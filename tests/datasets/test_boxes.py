@@ -141,6 +141,9 @@ def test_wrong_voc(write, change, match):
         ),
         (('"bbox"', '"box"'), r"annotation 1 has no \['bbox'\]"),
         (('{"images"', '[1] {"images"'), 'cannot be read'),
+        (('"file_name"', '"name"'), r"has an image without \['file_name'\]: add"),
+        (('"bbox": [', '"bbox": [3, '), r'annotation 1: bbox=\[3, .* the four numbers'),
+        (('"bbox": [', '"bbox": ["1", '), r"bbox=\['1', .* must be the four numbers"),
     ],
 )
 def test_wrong_coco(write, change, match):
@@ -158,6 +161,25 @@ def test_wrong_cityscapes(write):
         ValueError, match=r"has no \['imgHeight', 'imgWidth', 'objects'"
     ):
         read_cityscapes_boxes(write('[]'), ('car',))
+    for before, after, match in (
+        ('"label"', '"name"', r"an object without \['label'\]: add them, or delete it"),
+        ('"polygon"', '"box"', r"an object without \['polygon'\]"),
+    ):
+        with pytest.raises(ValueError, match=match):
+            wrong = json.dumps(CITYSCAPES).replace(before, after)
+            read_cityscapes_boxes(write(wrong), ('car', 'road'))
+    wrong = json.loads(json.dumps(CITYSCAPES))
+    wrong['objects'][0]['polygon'] = []
+    with pytest.raises(ValueError, match=r"an object without \['corners'\]"):
+        read_cityscapes_boxes(write(json.dumps(wrong)), ('car', 'road'))
+
+
+def test_two_images_of_one_id(write):
+    twice = dict(COCO, images=[*COCO['images'], dict(COCO['images'][0], file_name='z')])
+    with pytest.raises(
+        ValueError, match=r'two images of id 7, .* and z: give each its'
+    ):
+        read_coco_boxes(write(json.dumps(twice)), NAMES)
 
 
 @pytest.mark.parametrize('read', [read_voc_boxes, read_coco_boxes])

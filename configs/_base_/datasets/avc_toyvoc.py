@@ -47,7 +47,7 @@ test_pipeline = [
     dict(type='LoadAnnotations'),
     dict(type='PackSegInputs'),
 ]
-# tools/test.py --tta: the mean of the scores, not of the probabilities
+# tools/test.py --tta
 tta_pipeline = [
     dict(type='LoadImageFromFile'),
     dict(

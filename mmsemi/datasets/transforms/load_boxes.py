@@ -151,12 +151,14 @@ class LoadBoxes(BaseTransform):
                 return path, boxes_of_components(
                     found, number, min_area=self.min_area, **options
                 )
-            mask = read_label_map(
-                os.path.join(self.mask_folder, os.path.relpath(path, self.path))
-            )
+            mask = read_label_map(self._mask_file(path))
             return path, boxes_of_instances(found, mask, number, **options)
         except ValueError as error:
             raise ValueError(f'{path}: {error}') from error
+
+    def _mask_file(self, path: str) -> str:
+        """Return the mask that belongs to a map of instances."""
+        return os.path.join(self.mask_folder or '', os.path.relpath(path, self.path))
 
     def box_file(self, image: str) -> str:
         """Return the file that the boxes of an image are read from."""
@@ -181,12 +183,16 @@ class LoadBoxes(BaseTransform):
             self.transform(
                 dict(img_path=image, img=np.broadcast_to(0, picture_size(image)))
             )
-        elif not os.path.isfile(self.box_file(image)):
-            raise FileNotFoundError(
-                f'there are no boxes at {self.box_file(image)}: correct path, '
-                'img_folder or the suffixes of LoadBoxes, or take the image off the '
-                'list'
-            )
+            return
+        files = [self.box_file(image)]
+        if self.mask_folder is not None:
+            files.append(self._mask_file(files[0]))
+        for path in files:
+            if not os.path.isfile(path):
+                raise FileNotFoundError(
+                    f'there are no boxes at {path}: correct path, img_folder or the '
+                    'suffixes of LoadBoxes, or take the image off the list'
+                )
 
     def _name(self, image: str) -> str:
         """Return the image's path below ``img_folder``, or its file name."""

@@ -9,7 +9,7 @@ from mmengine.runner import Runner
 from mmsemi.datasets.cam_store import CamStore
 from mmsemi.datasets.pseudo_label_folder import check_label_folder
 from mmsemi.datasets.pseudo_label_store import PseudoLabelStore
-from mmsemi.engine.crf_labels import crf_seeds
+from mmsemi.engine.crf_labels import check_crf, check_workers, crf_seeds
 from mmsemi.engine.image_batches import image_ids
 from mmsemi.engine.labeling_setup import images_to_label
 from mmsemi.engine.pseudo_labeling import truth_files
@@ -49,8 +49,9 @@ class AffinityLabelHook(Hook):
         truth_dir: Folder of true masks, for a report of the labels' mIoU only.
 
     Raises:
-        ValueError: Before the first step, if a folder holds something else; after the
-            last, if the seeds are of another list.
+        ValueError: A setting is unknown or outside its range; before the first step, if
+            a folder holds something else; after the last, if the seeds are of another
+            list.
         FileNotFoundError: A mask of ``truth_dir`` is not there.
     """
 
@@ -75,6 +76,8 @@ class AffinityLabelHook(Hook):
             dict(background or dict(threshold=0.25)),
         ]
         self.crf = crf if crf is None else dict(crf)
+        check_crf(self.crf, self.backgrounds)
+        check_workers(num_workers)
         self.num_workers = num_workers
         self.truth_dir = truth_dir
 

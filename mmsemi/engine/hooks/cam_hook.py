@@ -8,8 +8,9 @@ from mmengine.dist import is_main_process
 from mmengine.hooks import Hook
 from mmengine.runner import Runner
 
-from mmsemi.datasets.cam_store import CamStore
+from mmsemi.datasets.cam_store import CamStore, read_cam_manifest
 from mmsemi.datasets.image_tags import class_names
+from mmsemi.datasets.pseudo_label_folder import check_label_folder
 from mmsemi.engine.cams import make_cams
 from mmsemi.engine.image_batches import image_ids, plan_batches
 from mmsemi.engine.labeling_setup import (
@@ -116,7 +117,10 @@ class CamHook(Hook):
                 'CamHook refine=True, but the head has no affinity: set its '
                 'affinity_channels, or refine=False'
             )
-        refuse_twice(self, runner, self._folder(runner))
+        folder = self._folder(runner)
+        if read_cam_manifest(folder) is None:
+            check_label_folder(folder)
+        refuse_twice(self, runner, folder)
         dataset = images_to_label(self.dataset, runner.cfg)
         plan_batches(dataset)
         seed_tags(self.tags, dataset, self.classes)

@@ -3,12 +3,14 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+import torch
 from mmengine.hooks import Hook
 from mmengine.runner import Runner
 
 from mmsemi.datasets.cam_store import CamStore
 from mmsemi.datasets.pseudo_label_folder import check_label_folder
 from mmsemi.datasets.pseudo_label_store import PseudoLabelStore
+from mmsemi.engine.crf_labels import check_crf, check_workers
 from mmsemi.engine.image_batches import image_ids
 from mmsemi.engine.labeling_setup import (
     broadcast_weights,
@@ -27,6 +29,7 @@ from mmsemi.engine.seed_setup import (
     source_name,
     unwrapped,
 )
+from mmsemi.models.utils.affinity import random_walk
 from mmsemi.registry import HOOKS
 
 from .semi_visualization_hook import evaluating
@@ -58,8 +61,9 @@ class RandomWalkHook(Hook):
         truth_dir: Folder of true masks, for a report of the labels' mIoU only.
 
     Raises:
-        ValueError: Before the first step: the seeds are not all there or of another
-            list, the model has no affinity, or a folder holds something else.
+        ValueError: A setting is outside its range; before the first step: the seeds are
+            not all there or of another list, the model has no affinity, or a folder
+            holds something else.
         FileNotFoundError: A mask of ``truth_dir`` is not there.
     """
 
@@ -84,6 +88,9 @@ class RandomWalkHook(Hook):
             background=dict(background or dict(threshold=0.42)), beta=beta, log_t=log_t
         )
         self.crf = crf if crf is None else dict(crf)
+        check_crf(self.crf, [self.walk['background']])
+        check_workers(num_workers)
+        random_walk(torch.zeros(1, 1, 1), torch.ones(1, 1), beta=beta, log_t=log_t)
         self.num_workers = num_workers
         self.truth_dir = truth_dir
 
@@ -99,7 +106,14 @@ class RandomWalkHook(Hook):
         check_label_folder(folder)
         refuse_twice(self, runner, folder)
         dataset = images_to_label(self.dataset, runner.cfg)
-        seed_images(CamStore.load(in_work_dir(runner, self.cams)), dataset)
+        seeds = CamStore.load(in_work_dir(runner, self.cams))
+        missing = [n for n in seed_images(seeds, dataset) if not seeds.has(n)]
+        if missing:
+            raise ValueError(
+                f'{seeds.folder} has no seed of {missing[0]} and {len(missing) - 1} '
+                'others: make them with tools/make_cams.py, or delete the done.json of '
+                'the stage that wrote them and resume'
+            )
         if self.truth_dir is not None:
             truth_files(dataset, image_ids(dataset), self.truth_dir)
 

@@ -2,7 +2,7 @@
 
 import hashlib
 import json
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from typing import Any
 
 from mmengine.config import Config
@@ -16,6 +16,9 @@ NOT_HASHED = (
     'visualizer',
 )
 """Settings of a config that may change between a run and its resume."""
+
+LABELLING = ('AffinityLabelHook', 'CamHook', 'PseudoLabelHook', 'RandomWalkHook')
+"""Hooks that only read the weights, after the last step."""
 
 NEUTRAL = ('num_workers', 'persistent_workers', 'prefetch_factor', 'truth_dir')
 """Settings anywhere in a config that change no weight, list or label."""
@@ -81,5 +84,10 @@ def _short(value: Any) -> str:
 def without_labelling(config: dict) -> dict:
     """Return a config without the hooks that label, which change no weight."""
     hooks = [hook or {} for hook in config.get('custom_hooks') or []]
-    kept = [h for h in hooks if not str(h.get('type')).endswith('PseudoLabelHook')]
+    kept = [h for h in hooks if hook_name(h) not in LABELLING]
     return dict(config, custom_hooks=kept)
+
+
+def hook_name(hook: Mapping) -> str:
+    """Return the class's name of a hook's config, without its scope."""
+    return str(hook.get('type')).rpartition('.')[2]

@@ -10,10 +10,19 @@ from mmengine.registry import LOOPS
 
 from mmsemi.datasets.pseudo_label_folder import check_label_folder, read_manifest
 
+from .fingerprint import hook_name
 from .placeholders import PLACEHOLDER, Reference, find
 
 NEEDED = ('model', 'train_dataloader', 'train_cfg', 'optim_wrapper')
 """What a config must have to train."""
+
+
+LABEL_DIRS = dict(
+    PseudoLabelHook='pseudo_labels',
+    RandomWalkHook='pseudo_labels',
+    AffinityLabelHook='affinity_labels',
+)
+"""The hooks that write labels, and where by default."""
 
 
 def check_config(cfg: Config, where: str) -> None:
@@ -131,10 +140,9 @@ def check_label_folders(cfg: Config, folder: os.PathLike) -> None:
         ValueError: If there are such, the ground truth perhaps.
     """
     for hook in cfg.get('custom_hooks') or []:
-        if hook and str(hook.get('type')).endswith('PseudoLabelHook'):
-            check_label_folder(
-                os.path.join(folder, hook.get('out_dir', 'pseudo_labels'))
-            )
+        name = LABEL_DIRS.get(hook_name(hook or {}))
+        if name is not None:
+            check_label_folder(os.path.join(folder, hook.get('out_dir', name)))
 
 
 def check_lists(cfg: Config, where: str) -> None:

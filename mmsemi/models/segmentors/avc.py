@@ -141,9 +141,14 @@ class AVC(BaseModel):
             affinity, grid = self.head.affinity(features)
             with torch.no_grad():
                 maps = refine_on_grid(self.head.cam(features), affinity, grid)
-                label = cam_to_label(maps, tags, low=self.low, high=self.high)
                 valid = valid_cells(data_samples, inputs.shape[2:], grid)
-                label = label.masked_fill(~valid.to(label.device), 255)
+                label = cam_to_label(
+                    maps,
+                    tags,
+                    low=self.low,
+                    high=self.high,
+                    valid=valid.to(maps.device),
+                )
             # 2b. L_AVC: mean over the labelled tokens of 1 - cos(a_i, t_i)
             term = affinity_vector_consistency(
                 affinity,

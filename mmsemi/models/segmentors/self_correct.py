@@ -4,6 +4,7 @@ from typing import Any
 
 import torch
 import torch.nn.functional as F
+from mmengine.dist import is_distributed
 from mmengine.optim import OptimWrapper
 from mmseg.utils import SampleList, add_prefix
 from torch import Tensor
@@ -135,6 +136,14 @@ class SelfCorrect(SemiBaseSegmentor):
         self.ancillary = rest[0] if rest else None
         if self.ancillary is None:
             return
+        for name, network in (('segmentor', self.primary), ('ancillary', rest[0])):
+            if hasattr(network, 'num_box_classes') != (name == 'ancillary'):
+                kind = 'another' if name == 'segmentor' else 'a'
+                raise TypeError(
+                    f'{name} is a {type(network).__name__}: the ancillary model is '
+                    'conditioned on boxes (BoxConditionedSegmentor) and the segmentor '
+                    f'is not; give {kind} one'
+                )
         if self.ancillary.num_classes != self.primary.num_classes:
             raise ValueError(
                 f'segmentor has {self.primary.num_classes} classes and ancillary '
@@ -172,8 +181,11 @@ class SelfCorrect(SemiBaseSegmentor):
             self._ancillary_is_trained = True
 
     def _load_from_state_dict(self, state_dict: dict, prefix: str, *args: Any) -> None:
-        if any(key.startswith(f'{prefix}ancillary.') for key in state_dict):
-            self._ancillary_is_trained = True
+        if self.ancillary is not None:
+            own = self.ancillary.state_dict(prefix=f'{prefix}ancillary.')
+            shapes = {key: value.shape for key, value in state_dict.items()}
+            if all(shapes.get(key) == value.shape for key, value in own.items()):
+                self._ancillary_is_trained = True
         super()._load_from_state_dict(state_dict, prefix, *args)
 
     def train_step(self, data: Any, optim_wrapper: OptimWrapper) -> dict[str, Tensor]:
@@ -182,12 +194,15 @@ class SelfCorrect(SemiBaseSegmentor):
         Raises:
             RuntimeError: If nothing trained the ancillary model.
         """
+        self._check_ancillary()
+        return super().train_step(data, optim_wrapper)
+
+    def _check_ancillary(self) -> None:
         if not self._ancillary_is_trained:
             raise RuntimeError(
-                'the ancillary model of SelfCorrect has random weights: give '
-                'ancillary_checkpoint, or start from a checkpoint that holds it'
+                'the ancillary model of SelfCorrect has random weights, or some: give '
+                'ancillary_checkpoint, or start from a checkpoint that holds all of it'
             )
-        return super().train_step(data, optim_wrapper)
 
     def predict(self, inputs: Tensor, data_samples: Any = None) -> SampleList:
         """Predict images (N, 3, H, W) on the primary model, or by q_conv.
@@ -210,6 +225,8 @@ class SelfCorrect(SemiBaseSegmentor):
         self, inputs: dict[str, Tensor], data_samples: dict[str, SampleList]
     ) -> dict[str, Tensor]:
         """Compute the losses of one step: Eq. 2, 5 or 6, or EM-Fixed's."""
+        if is_distributed():  # where mmengine's runner does not come by train_step
+            self._check_ancillary()
         sup, samples, n = inputs['sup'], data_samples['sup'], len(inputs['sup'])
         weak = inputs['weak'] if self.weak_weight else sup[:0]
 
@@ -245,7 +262,8 @@ class SelfCorrect(SemiBaseSegmentor):
             else:
                 q = self.correct(scores[-1][n:], weak, boxes)
                 loss_weak = soft_cross_entropy(logits, q, valid)
-                losses['confidence'] = q.amax(1).mean()
+                sure = (q.amax(1) * valid).sum() / valid.sum().clamp_min(1)
+                losses['confidence'] = sure
             losses['loss_weak'] = self.weak_weight * loss_weak
         if self.mode == 'linear':
             losses['alpha'] = scores[-1].new_tensor(self.alpha)

@@ -118,6 +118,7 @@ def cam_to_label(
     *,
     low: float = 0.25,
     high: float = 0.6,
+    valid: Tensor | None = None,
     ignore_index: int = 255,
 ) -> Tensor:
     """Label the places whose activation is clear, from the tags of each image.
@@ -132,6 +133,8 @@ def cam_to_label(
         tags: Classes of each image (B, C), bool.
         low: Upper bound of the background.
         high: Lower bound of the classes.
+        valid: Where there is an image (B, h, w), bool; padding is void, and not among
+            the least and largest values. By default everywhere.
         ignore_index: Label of the places between.
 
     Returns:
@@ -144,7 +147,13 @@ def cam_to_label(
     if not low <= high:
         raise ValueError(f'low={low} is above high={high}: exchange them')
     check_same_shape(cam.shape[:2], tags=tags)
+    if valid is not None:
+        check_same_shape((cam.shape[0], *cam.shape[-2:]), valid=valid)
+        inside = valid[:, None]
+        least = cam.masked_fill(~inside, float('inf')).amin((-2, -1), keepdim=True)
+        cam = torch.where(inside, cam, least)
     scaled = normalize_cam(cam, 'minmax').masked_fill(~tags.bool()[..., None, None], 0)
     most, label = scaled.max(1)
     label = (label + 1).masked_fill(most <= high, ignore_index)
-    return label.masked_fill(most < low, 0)
+    label = label.masked_fill(most < low, 0)
+    return label if valid is None else label.masked_fill(~valid, ignore_index)

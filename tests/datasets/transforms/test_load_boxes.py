@@ -333,6 +333,10 @@ def test_boxes_are_looked_at_before_the_first_step(folder):
         check_all(folder, format='components', path=str(folder / 'masks'))
     Image.new('L', (WIDTH, HEIGHT), 1).save(folder / 'masks/a.png')
     check_all(folder, format='components', path=str(folder / 'masks'))
+    instances = dict(format='instances', path=str(folder / 'masks'))
+    with pytest.raises(FileNotFoundError, match=r'no boxes at .*classes/a\.png'):
+        check_all(folder, mask_folder=str(folder / 'classes'), **instances)
+    check_all(folder, mask_folder=str(folder / 'masks'), **instances)
     coco = dict(images=[dict(id=1, file_name='b.jpg')], annotations=[], categories=[])
     (folder / 'coco.json').write_text(json.dumps(coco))
     with pytest.raises(ValueError, match=r'does not list the image a\.jpg'):

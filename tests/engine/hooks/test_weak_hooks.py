@@ -314,6 +314,20 @@ def test_seeds_of_another_list(classify, walk, cam_hook, label_hook, every, tmp_
         walk(dataset=some).train()
     with pytest.raises(ValueError, match='holds no seeds'):
         walk(cams='work/affinity_labels').train()
+    for index, (change, match) in enumerate(
+        (
+            (dict(beta=-1), 'beta=-1'),
+            (dict(log_t=0.5), r'log_t=0\.5'),
+            (dict(background=dict(treshold=1)), "'treshold'; a background has"),
+            (dict(crf=dict(iteration=3)), "'iteration'; .* a CRF some of .*iterations"),
+            (dict(num_workers=-1), 'num_workers=-1: give at least 0'),
+        )
+    ):
+        with pytest.raises(ValueError, match=match):
+            walk(work_dir=f'wrong{index}', **change)
+    (tmp_path / 'work/cams/b.npz').unlink()
+    with pytest.raises(ValueError, match=r'cams has no seed of b and 0 others: make'):
+        walk().train()
 
 
 def test_bad_input_before_the_first_step(classify, cam_hook, label_hook, weak, every):
@@ -321,6 +335,12 @@ def test_bad_input_before_the_first_step(classify, cam_hook, label_hook, weak, e
         with pytest.raises((ValueError, FileNotFoundError), match=message):
             classify(*hooks, **changes).train()
 
+    refused("'treshold'; a background", label_hook | dict(background=dict(treshold=1)))
+    refused('num_workers=-1: give at', label_hook | dict(num_workers=-1))
+    folder = weak / 'taken'
+    folder.mkdir()
+    (folder / 'a.png').write_bytes(b'x')
+    refused('taken', cam_hook | dict(out_dir=str(folder)))
     refused('both write into', cam_hook, label_hook | dict(out_dir='cams'))
     plain = dict(type='CamHead', in_channels=64, num_classes=3)
     refused(

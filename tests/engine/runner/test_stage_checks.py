@@ -110,14 +110,15 @@ def test_ground_truth_in_the_place_of_labels(tmp_path):
     check('labels')
 
 
-def test_folder_for_labels_that_holds_others(read, tmp_path, monkeypatch):
+@pytest.mark.parametrize('kind', ['PseudoLabel', 'AffinityLabel', 'RandomWalk'])
+def test_folder_for_labels_that_holds_others(kind, read, tmp_path, monkeypatch):
     def train(cfg):
         raise AssertionError('the first stage started')
 
     monkeypatch.setattr('mmsemi.engine.runner.stage_runner.train', train)
     (tmp_path / 'masks').mkdir()
     (tmp_path / 'masks/a.png').write_text('a mask')
-    hook = dict(type='mmsemi.PseudoLabelHook', out_dir=str(tmp_path / 'masks'))
+    hook = dict(type=f'mmsemi.{kind}Hook', out_dir=str(tmp_path / 'masks'))
     with pytest.raises(ValueError, match=r'masks holds 1 files not written by this'):
         run_stages(read(options={'stages.third.custom_hooks': [hook]}), again='…')
 

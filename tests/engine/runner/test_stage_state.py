@@ -115,8 +115,11 @@ def test_done_with_another_config(read):
     check_states(read(options=options)[:2], resume=True)
 
 
-def test_labels_may_be_made_otherwise_once_the_weights_are_final(read):
-    hook = dict(type='PseudoLabelHook', dataset=dict(seg_map_suffix='.png'))
+@pytest.mark.parametrize(
+    'kind', ['PseudoLabelHook', 'mmsemi.CamHook', 'AffinityLabelHook', 'RandomWalkHook']
+)
+def test_labels_may_be_made_otherwise_once_the_weights_are_final(kind, read):
+    hook = dict(type=kind, dataset=dict(seg_map_suffix='.png'))
     before = {'stages.first.custom_hooks': [dict(type='ExactResumeHook'), hook]}
     hook = dict(hook, scales=[0.5], dataset=dict(seg_map_suffix='_ids.png'))
     after = {'stages.first.custom_hooks': [dict(type='ExactResumeHook'), hook]}

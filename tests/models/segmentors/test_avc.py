@@ -75,7 +75,8 @@ def reference_labels(model, features, tags, low, high):
         scaled = torch.zeros(3, 4, 4)
         for c in range(3):
             if tags[b][c]:
-                least, most = refined[c].min(), refined[c].max()
+                inside = refined[c, :, : 2 if b else 4]
+                least, most = inside.min(), inside.max()
                 scaled[c] = (refined[c] - least) / (most - least + 1e-5)
         for y in range(4):
             for x in range(2 if b else 4):

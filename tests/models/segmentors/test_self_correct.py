@@ -380,11 +380,36 @@ def test_wrong_ancillary_checkpoints(build, configs, tmp_path):
 
 def test_untrained_ancillary(build):
     model = build()
-    with pytest.raises(RuntimeError, match='random weights: give ancillary_checkpoint'):
+    with pytest.raises(
+        RuntimeError, match='random weights, or some: give ancillary_ch'
+    ):
         model.train_step({}, None)
     model.load_state_dict(build().state_dict())
     with pytest.raises(AttributeError, match='optim_context'):
         model.train_step({}, None)  # goes on
+
+
+def test_partly_trained_ancillary(build, batch, monkeypatch):
+    inputs, samples = batch
+    whole = build().state_dict()
+    key = 'ancillary.decode_head.conv_seg.bias'
+    for weights in (
+        {name: value for name, value in whole.items() if name != key},
+        whole | {key: torch.zeros(9)},
+    ):
+        model = build()
+        model.load_state_dict(
+            {k: v for k, v in weights.items() if v.shape == whole[k].shape},
+            strict=False,
+        )
+        with pytest.raises(RuntimeError, match='random weights, or some'):
+            model.train_step({}, None)
+        # as in data parallelism, which calls the loss itself
+        module = 'mmsemi.models.segmentors.self_correct.is_distributed'
+        monkeypatch.setattr(module, lambda: True)
+        with pytest.raises(RuntimeError, match='holds all of it'):
+            model.loss(inputs, samples)
+        monkeypatch.undo()
 
 
 def test_wrong_options(build, configs):
@@ -413,6 +438,12 @@ def test_wrong_options(build, configs):
     other['data_preprocessor']['mean'] = [0, 0, 0]
     with pytest.raises(ValueError, match=r'ancillary\.data_preprocessor differs'):
         build(ancillary=other)
+    with pytest.raises(
+        TypeError, match=r'ancillary is a EncoderDecoder: .* give a one'
+    ):
+        build(ancillary=configs['segmentor'])
+    with pytest.raises(TypeError, match=r'segmentor is a BoxCond.*: .* give another'):
+        build(segmentor=configs['ancillary'])
 
 
 def test_batches_without_boxes(build, batch):

@@ -128,6 +128,17 @@ def test_labels_match_loops():
     assert not found[2].any()
 
 
+def test_padding_moves_no_label():
+    cam = make_cam(1, 2, 4, 6)
+    tags, valid = torch.ones(1, 2), torch.ones(1, 4, 6, dtype=torch.bool)
+    valid[:, :, 4:] = False
+    label = cam_to_label(cam[..., :4], tags)
+    cam[..., 4:] = 50
+    found = cam_to_label(cam, tags, valid=valid)
+    assert torch.equal(found[..., :4], label) and len(label.unique()) > 2
+    assert (found[..., 4:] == 255).all()
+
+
 def test_wrong_label_arguments():
     with pytest.raises(ValueError, match=r'low=0\.7 is above high=0\.6'):
         cam_to_label(torch.zeros(1, 2, 3, 3), torch.ones(1, 2), low=0.7)
