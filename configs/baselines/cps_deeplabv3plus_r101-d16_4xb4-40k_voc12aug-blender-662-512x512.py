@@ -17,7 +17,7 @@ train_dataloader = dict(
     )
 )
 optim_wrapper = dict(
-    optimizer=dict(lr=0.01, weight_decay=0.0001),
+    optimizer=dict(lr=0.0025, weight_decay=0.0004),
     paramwise_cfg=dict(norm_decay_mult=0.0, bias_decay_mult=0.0),
 )
 # 32 epochs of 1240 steps

@@ -11,7 +11,7 @@ model = dict(
     cps_weight=6.0,
 )
 optim_wrapper = dict(
-    optimizer=dict(lr=0.02, weight_decay=0.0001),
+    optimizer=dict(lr=0.0025, weight_decay=0.0008),
     paramwise_cfg=dict(norm_decay_mult=0.0, bias_decay_mult=0.0),
 )
 # 128 epochs of 348 steps

@@ -33,10 +33,20 @@ class Sources:
 
     def __init__(self, cfg: Config, labeled: str, unlabeled: str) -> None:
         dataset: Any = cfg.train_dataloader.get('dataset') or {}
-        while 'dataset' in dataset:  # RepeatDataset
-            dataset = dataset['dataset']
+        while isinstance(dataset, dict) and type_name(dataset) == 'RepeatDataset':
+            dataset = dataset.get('dataset')
         self.scope = cfg.get('default_scope') or 'mmseg'
         self.dataset: Any = dataset
+        kind = type_name(dataset) if isinstance(dataset, dict) else None
+        if kind == 'MultiSourceDataset':
+            raise ValueError(
+                'the config trains a method of mmsemi already: give the supervised one'
+            )
+        if kind == 'MultiImageMixDataset':
+            raise ValueError(
+                'MultiImageMixDataset mixes labelled images, with transforms that have '
+                'no meaning for unlabelled ones: give the config of the data set inside'
+            )
         if not isinstance(dataset, dict) or 'pipeline' not in dataset:
             raise ValueError(
                 'train_dataloader.dataset has no pipeline: join its parts into one '

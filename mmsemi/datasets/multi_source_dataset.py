@@ -13,6 +13,7 @@ from mmsemi.datasets.file_checks import (
     check_mask_file,
 )
 from mmsemi.datasets.seeding import SeededIndex, seeded
+from mmsemi.datasets.wrapped import check_images, inner_datasets
 from mmsemi.registry import DATASETS
 
 
@@ -153,17 +154,14 @@ class MultiSourceDataset:
 
     def _check_files(self) -> None:
         for name, source in self.sources.items():
-            steps = getattr(getattr(source, 'pipeline', None), 'transforms', [])
-            # of LoadBoxes and LoadImageTags
-            checks = [s.check_image for s in steps if hasattr(s, 'check_image')]
             for info in self._infos(name):
                 check_image_file(info['img_path'], f'{name} image')
                 if 'seg_map_path' in info:
                     mask = info['seg_map_path']
                     check_image_file(mask, f'{name} mask')
                     check_mask_file(mask, info['img_path'], f'{name} mask')
-                for check in checks:
-                    check(info['img_path'])
+            for inner in inner_datasets(source):
+                check_images(inner)
 
     def _check_labels(self, sample: dict, name: str) -> None:
         """Refuse labels outside the classes before they reach the loss."""

@@ -3,6 +3,7 @@
 import csv
 import io
 import json
+import warnings
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -54,14 +55,30 @@ def read_tag_file(path: PathLike, classes: Sequence[str]) -> dict[str, np.ndarra
         raise ValueError(f'{path} is no file of tags of this data set: {error}') from (
             error
         )
+    if not listed:
+        raise ValueError(f'{path} has no image: make it with tools/make_image_tags.py')
     tags = {
         name: encode_tags(names, classes, f'{path}, image {name!r},')
         for name, names in listed.items()
     }
-    if classes[0] == BACKGROUND and not any(row[0] for row in tags.values()):
-        for row in tags.values():
-            row[0] = True
+    if classes[0] == BACKGROUND:
+        _complete_background(list(tags.values()), path)
     return tags
+
+
+def _complete_background(rows: Sequence[np.ndarray], path: Path) -> None:
+    """Tag all images with the background if none is; else leave them as they are."""
+    number = sum(row[0] for row in rows)
+    if number == 0:
+        for row in rows:
+            row[0] = True
+    elif number < len(rows) / 2:
+        warnings.warn(
+            f'{path} tags only {number} of {len(rows)} images with {BACKGROUND!r}: the '
+            'others are taken to have none; tag all that have, or no image at all if '
+            'every one has',
+            stacklevel=3,
+        )
 
 
 def write_tag_file(
@@ -102,6 +119,9 @@ def write_tag_file(
 def _from_json(text: str, classes: Sequence[str]) -> dict[str, list[str]]:
     found = json.loads(text, object_pairs_hook=_unique)
     if isinstance(found, dict) and found.get('format') == FORMAT:
+        missing = sorted({'classes', 'tags'} - found.keys())
+        if missing:
+            raise ValueError(f'it has no {missing}')
         if found['classes'] != list(classes):
             raise ValueError(
                 f'it was written for the classes {found["classes"]}, not for '
@@ -109,7 +129,8 @@ def _from_json(text: str, classes: Sequence[str]) -> dict[str, list[str]]:
             )
         found = found['tags']
     if not isinstance(found, dict) or not all(
-        isinstance(names, list) for names in found.values()
+        isinstance(names, list) and all(isinstance(name, str) for name in names)
+        for names in found.values()
     ):
         raise ValueError('it needs {"image": ["class", …], …}')
     return found

@@ -6,6 +6,7 @@ from mmengine.runner import Runner
 
 from mmsemi.datasets.collate import check_collate
 from mmsemi.datasets.samplers import check_batch_size
+from mmsemi.datasets.wrapped import check_images, inner_datasets
 
 
 def check_training(runner: Runner) -> None:
@@ -19,12 +20,17 @@ def check_training(runner: Runner) -> None:
 
     Raises:
         ValueError: If the batch size is not the sampler's mixture, branches are not
-            collated, or the method needs a hook that is not there.
+            collated, the method needs a hook that is not there, or an image of the
+            validation has no tags or boxes, though its pipeline loads them.
     """
     if not isinstance(runner, Runner):
         return  # a stand-in, which has no data and no other hooks
     check_batch_size(runner.train_dataloader)
     check_collate(runner.train_dataloader)
+    if runner.val_loop is not None:
+        # else an image without tags stops the training at its first validation
+        for dataset in inner_datasets(runner.val_loop.dataloader.dataset):
+            check_images(dataset)
     model: Any = getattr(runner.model, 'module', runner.model)
     there = {kind.__name__ for hook in runner.hooks for kind in type(hook).__mro__}
     for needed, hook, why in (

@@ -112,6 +112,13 @@ def test_json_without_background_means_always(write):
     check(read_tag_file(path, NAMES[1:]), {'a': [0, 1, 0], 'b': [0, 0, 0]})
 
 
+def test_few_images_with_background(write):
+    rows = {'a': ['background', 'dog'], 'b': ['dog'], 'c': ['cat']}
+    with pytest.warns(UserWarning, match="only 1 of 3 images with 'background'"):
+        tags = read_tag_file(write(rows), NAMES)
+    check(tags, {'a': [1, 0, 1, 0], 'b': [0, 0, 1, 0], 'c': [0, 1, 0, 0]})
+
+
 def test_csv_by_hand(write):
     path = write('\ufeffimage,tags\r\na, dog ,wild boar,\r\n\r\nb,cat\r\n', 'tags.csv')
     check(read_tag_file(path, NAMES), {'a': [1, 0, 1, 1], 'b': [1, 1, 0, 0]})
@@ -137,6 +144,10 @@ def test_toyvoc(tmp_path):
         ('{"a": ["dog"]', 'tags.json', r'tags\.json is no file of tags of this data'),
         ('["dog"]', 'tags.json', r'it needs \{"image": \["class", …\], …\}'),
         ('{"a": "dog"}', 'tags.json', r'it needs \{"image"'),
+        ('{"a": [["dog"]]}', 'tags.json', r'it needs \{"image"'),
+        ({'format': 'mmsemi image tags 1'}, 'tags.json', r"no \['classes', 'tags'\]"),
+        ('{}', 'tags.json', r'tags\.json has no image: make it with'),
+        ('image,tags\n', 'tags.csv', r'tags\.csv has no image: make it with'),
         ('a,dog\n', 'tags.csv', 'first line is \'a,dog\', not "image,tags"'),
         ('', 'tags.csv', "first line is '', not"),
         ('image,tags\na,dog\na,cat\n', 'tags.csv', "it has 'a' twice"),

@@ -310,6 +310,13 @@ def test_pipelines_and_data_sets_that_do_not_fit(edited):
     cfg.train_dataloader.dataset = dict(type='ConcatDataset', datasets=[])
     with pytest.raises(ValueError, match='dataset has no pipeline: join its parts'):
         semi(cfg)
+    for kind, match in (
+        ('mmsemi.MultiSourceDataset', 'trains a method of mmsemi already'),
+        ('MultiImageMixDataset', 'mixes labelled images'),
+    ):
+        cfg.train_dataloader.dataset = dict(type=kind, dataset=dict(pipeline=[]))
+        with pytest.raises(ValueError, match=match):
+            semi(cfg)
 
 
 @pytest.mark.parametrize(
@@ -403,13 +410,11 @@ def test_by_hand_is_what_the_tool_writes(plain):
     assert pack != labeled.pipeline[-1].sup
     assert found.dataset.labeled == labeled
     assert found.dataset.unlabeled.ann_file == 'unlabeled.txt'
+    steps, wanted = (d.dataset.unlabeled.pipeline[:-1] for d in (found, expected))
+    assert steps == wanted
 
 
 @pytest.mark.slow
 def test_by_hand_trains(plain, tiny_images):
-    cfg = Config.fromfile(plain)
-    # the page's pipelines are plain: a crop that asks no mask
-    cfg.train_dataloader.dataset.pipeline[2].pop('cat_max_ratio')
-    cfg.dump(plain)
     Path('hand.py').write_text(by_hand())
     run_training('hand.py', TRAIN["mmseg's"])

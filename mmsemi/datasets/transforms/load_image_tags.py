@@ -105,24 +105,26 @@ class LoadImageTags(BaseTransform):
                 f'{image}: give a path, or put it behind LoadAnnotations'
             )
         source, tags = self._read(image, mask)
-        objects = tags[1:] if self.classes[0] == BACKGROUND else tags
-        if not objects.any() and not self.allow_empty:
-            raise ValueError(
-                f'{source} has no tag of a class: add the tags of {image}, or set '
-                'allow_empty=True if there are images of nothing but background'
-            )
+        self._check_objects(tags, source, image)
         if mask is not None and self.check_mask:
             self._check_mask(mask, tags, source, image)
         results['gt_tags'] = tags
         return results
 
     def check_image(self, image: str) -> None:
-        """Refuse an image that is not in the tag file, before it is loaded.
+        """Refuse an image without tags before it is loaded; masks are not opened.
 
         Raises:
-            ValueError: It is not.
+            FileNotFoundError: It has no XML.
+            ValueError: It is not in the tag file, or has no class there.
         """
-        if self.format == 'file' and self._name(image) not in self._listed:
+        if self.format != 'masks':
+            source, tags = self._read(image, None)
+            self._check_objects(tags, source, image)
+
+    def _check_listed(self, image: str) -> None:
+        """Refuse an image that is not in the tag file."""
+        if self._name(image) not in self._listed:
             raise ValueError(
                 f'{self.path} has no tags of the image {self._name(image)!r}, but of '
                 f'{len(self._listed)} others, e.g. {next(iter(self._listed), None)!r}: '
@@ -134,7 +136,7 @@ class LoadImageTags(BaseTransform):
         """Return where the tags of an image are from, and a copy of them."""
         name = self._name(image)
         if self.format == 'file':
-            self.check_image(image)
+            self._check_listed(image)
             return f'{self.path}, image {name!r},', self._listed[name].copy()
         if self.path is None:
             assert mask is not None
@@ -147,6 +149,14 @@ class LoadImageTags(BaseTransform):
         if self.reduce_zero_label:
             label = np.where((label == 0) | (label == VOID), VOID, label - 1)
         return path, tags_of_mask(label, self.classes, path)
+
+    def _check_objects(self, tags: np.ndarray, source: str, image: str) -> None:
+        objects = tags[1:] if self.classes[0] == BACKGROUND else tags
+        if not objects.any() and not self.allow_empty:
+            raise ValueError(
+                f'{source} has no tag of a class: add the tags of {image}, or set '
+                'allow_empty=True if there are images of nothing but background'
+            )
 
     @staticmethod
     def _loaded_mask(results: dict) -> np.ndarray | None:

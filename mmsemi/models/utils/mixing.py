@@ -1,5 +1,7 @@
 """Mix the images of a batch: CutMix and ClassMix masks, and their use."""
 
+import warnings
+
 import torch
 from torch import Tensor
 
@@ -98,7 +100,8 @@ def mix(x: Tensor, mask: Tensor) -> Tensor:
         mask: Mask (B, 1, H, W), bool.
 
     Returns:
-        ``x[i]`` where the mask is True, ``x[(i + 1) % B]`` elsewhere.
+        ``x[i]`` where the mask is True, ``x[(i + 1) % B]`` elsewhere. One image alone
+        stays as it is, with a warning.
 
     Raises:
         ValueError: The mask does not fit ``x``.
@@ -107,6 +110,12 @@ def mix(x: Tensor, mask: Tensor) -> Tensor:
         raise ValueError(
             f'a mask of shape {tuple(mask.shape)} does not fit a batch of shape '
             f'{tuple(x.shape)}: it must be (B, 1, H, W)'
+        )
+    if len(x) == 1 and not mask.all():
+        warnings.warn(
+            'one image alone cannot be mixed and stays as it is: draw at least two '
+            'unlabelled images in each process (num_per_source), or turn mixing off',
+            stacklevel=2,
         )
     if x.dim() == 3:
         mask = mask.squeeze(1)

@@ -54,11 +54,13 @@ def labels_outside_tags(
         ignore_index: Label of void, which is not outside.
 
     Returns:
-        (B, H, W) bool.
+        (B, H, W) bool. A label that is no class is outside, too.
     """
     void = label == ignore_index
-    index = label.long().masked_fill(void, 0).flatten(1)
-    return ~(tags.gather(1, index).view(label.shape) | void)
+    known = (label >= 0) & (label < tags.shape[1])
+    index = label.long().masked_fill(~known, 0).flatten(1)
+    tagged = tags.gather(1, index).view(label.shape) & known
+    return ~(tagged | void)
 
 
 def restrict_to_tags(scores: Tensor, tags: Tensor) -> Tensor:

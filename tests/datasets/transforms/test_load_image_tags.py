@@ -177,6 +177,17 @@ def test_file_of_another_data_set(tagged):
     loader.check_image(str(tagged / 'images/b.jpg'))
     with pytest.raises(ValueError, match="no tags of the image 'a'"):
         loader.check_image(str(tagged / 'images/a.jpg'))
+    (tagged / 'tags.json').write_text('{"b": []}')
+    options = dict(format='file', path=str(tagged / 'tags.json'), classes=CLASSES)
+    with pytest.raises(ValueError, match="image 'b', has no tag of a class"):
+        LoadImageTags(**options).check_image(str(tagged / 'images/b.jpg'))
+    LoadImageTags(**options, allow_empty=True).check_image(str(tagged / 'b.jpg'))
+    loader = LoadImageTags(format='voc', path=str(tagged / 'no'), classes=CLASSES)
+    with pytest.raises(FileNotFoundError, match=r'no tags at .*no/b\.xml'):
+        loader.check_image(str(tagged / 'images/b.jpg'))
+    # masks are for the reports of simulations: none is opened
+    loader = LoadImageTags(format='masks', path=str(tagged / 'no'), classes=CLASSES)
+    loader.check_image(str(tagged / 'images/b.jpg'))
 
 
 def test_image_without_tags(tagged):

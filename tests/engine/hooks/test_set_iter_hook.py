@@ -1,3 +1,5 @@
+from types import SimpleNamespace
+
 import pytest
 import torch
 from mmengine.hooks import Hook
@@ -29,3 +31,29 @@ def test_model_without_set_iter(toy_runner):
     runner = toy_runner(model=Plain(), custom_hooks=[SetIterHook()])
     with pytest.raises(TypeError, match='the model is a Plain: remove the hook'):
         runner.train()
+
+
+def test_validation_is_looked_at_before_the_first_step(toy_runner, toy_validation):
+    class Tags:
+        def check_image(self, path):
+            if path == 'b.jpg':
+                raise ValueError(f'{path} has no tags')
+
+    class Listed(list):
+        pipeline = SimpleNamespace(transforms=[object(), Tags()])
+
+        def get_data_info(self, index):
+            return dict(img_path='ab'[index] + '.jpg')
+
+    images = [dict(inputs=torch.zeros(3))] * 2
+    for dataset, refused in ((Listed(images[:1]), False), (Listed(images), True)):
+        options = toy_validation({2: 1, 4: 1, 6: 1, 7: 1})
+        options['val_dataloader']['dataset'] = dataset
+        hook = SetIterHook()
+        runner = toy_runner(custom_hooks=[hook], **options)
+        if refused:
+            with pytest.raises(ValueError, match=r'b\.jpg has no tags'):
+                runner.train()
+            assert runner.iter == 0
+        else:
+            runner.train()

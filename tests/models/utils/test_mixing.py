@@ -1,3 +1,5 @@
+import warnings
+
 import pytest
 import torch
 
@@ -110,7 +112,11 @@ def test_mix_matches_reference(dtype, channels):
 
 def test_mix_of_one_image_is_itself():
     x = torch.rand(1, 2, 4, 4)
-    assert torch.equal(mix(x, torch.zeros(1, 1, 4, 4) > 0), x)
+    with pytest.warns(UserWarning, match='at least two unlabelled images'):
+        assert torch.equal(mix(x, torch.zeros(1, 1, 4, 4) > 0), x)
+    with warnings.catch_warnings():
+        warnings.simplefilter('error')
+        mix(x, torch.ones(1, 1, 4, 4) > 0)
 
 
 @pytest.mark.parametrize('shape', [(2, 4, 4), (1, 1, 4, 4), (2, 1, 4, 5)])

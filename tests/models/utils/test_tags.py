@@ -6,6 +6,7 @@ from mmengine.structures import LabelData
 from mmseg.structures import SegDataSample
 
 from mmsemi.models.utils.tags import (
+    labels_outside_tags,
     restrict_probabilities,
     restrict_to_tags,
     stack_tags,
@@ -80,3 +81,10 @@ def test_restrict_probabilities(dtype):
                     share = float(prob[b, c, y, x]) / total if total else 1.0
                     expected = share if c in allowed else 0.0
                     assert got[b, c, y, x].item() == pytest.approx(expected, abs=1e-6)
+
+
+def test_labels_that_are_no_class_are_outside():
+    label = torch.tensor([[[0, 1, 2, 7, -1, 255]]])
+    tags = torch.tensor([[True, False, True]])
+    outside = labels_outside_tags(label, tags)
+    assert outside.flatten().tolist() == [False, True, False, True, True, False]
