@@ -18,7 +18,7 @@ from mmengine.config import Config, DictAction
 
 from mmsemi.apis.config_text import Name, assignments, changes
 from mmsemi.apis.semi_config import METHODS, build_model, make_semi_config
-from mmsemi.engine.runner.launch import load_config
+from mmsemi.engine.runner.launch import load_config, merge_options
 
 
 def parse_args(argv: Sequence[str] | None = None) -> argparse.Namespace:
@@ -89,7 +89,7 @@ def write(args: argparse.Namespace) -> str:
     plain = read(args.config)
     batch = tuple(args.batch) if args.batch else None
     cfg = make_semi_config(plain, args.method, args.labeled, args.unlabeled, batch)
-    cfg.merge_from_dict(args.cfg_options or {})
+    merge_options(cfg, args.cfg_options)
     build_model(cfg)
     out.parent.mkdir(parents=True, exist_ok=True)
     out.write_text(text(cfg, plain, args, out), encoding='utf-8')

@@ -13,6 +13,7 @@ from mmsemi.engine.runner.launch import (
     choose_checkpoint,
     enable_amp,
     load_config,
+    merge_options,
     set_work_dir,
     train,
 )
@@ -104,7 +105,7 @@ def main(argv: list[str] | None = None) -> None:
             f'--dry-run prints the stages of a recipe, and {args.config} has none: '
             'leave it out'
         )
-    cfg.merge_from_dict(args.cfg_options or {})
+    merge_options(cfg, args.cfg_options)
     cfg.launcher = args.launcher
     set_work_dir(cfg, args.config, args.work_dir)
     if args.amp:

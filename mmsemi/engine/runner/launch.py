@@ -28,9 +28,26 @@ def load_config(path: str, options: dict | None = None) -> Config:
             'configs/, e.g. configs/u2pl/'
         )
     cfg = Config.fromfile(path)
-    if options:
-        cfg.merge_from_dict(options)
+    merge_options(cfg, options)
     return cfg
+
+
+def merge_options(cfg: Config, options: dict | None) -> None:
+    """Merge the options of the command line into a config.
+
+    Raises:
+        ValueError: If one goes into what is no dict or list there.
+    """
+    try:
+        cfg.merge_from_dict(options or {})
+    except (KeyError, TypeError) as error:
+        shown = ' '.join(f'{key}={value}' for key, value in (options or {}).items())
+        raise ValueError(
+            f'{cfg.filename or "the config"} and --cfg-options {shown} do not fit: '
+            f'{error}. Where the config has a value and the option a key below it, '
+            'replace the whole: '
+            'key._delete_=True key.below=…'
+        ) from error
 
 
 def set_work_dir(cfg: Config, config_path: str, work_dir: str | None) -> None:

@@ -8,7 +8,7 @@ from typing import Any
 
 from mmengine.config import Config
 
-from .launch import load_config, set_work_dir
+from .launch import load_config, merge_options, set_work_dir
 from .placeholders import find, find_references
 from .recipe_keys import RUNNER, check_shared, fill_in, recipe_only
 from .stage import Stage, check_checkpoints
@@ -108,7 +108,7 @@ def load_stage(
     if 'stages' not in cfg:
         if name is not None:
             raise ValueError(f'{path} is no recipe and has no stage {name!r}')
-        cfg.merge_from_dict(options or {})
+        merge_options(cfg, options)
         return cfg
     set_work_dir(cfg, path, work_dir)
     stages = {s.name: s for s in read_recipe(cfg, cfg.work_dir, options)}

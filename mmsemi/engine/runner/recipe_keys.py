@@ -8,6 +8,7 @@ from typing import Any
 from mmengine.config import Config
 from mmengine.runner import Runner
 
+from .launch import merge_options
 from .placeholders import PLACEHOLDER, strings
 from .stage_checks import NEEDED
 
@@ -35,9 +36,12 @@ def fill_in(cfg: Config, options: dict) -> tuple[Config, Any]:
     Args:
         cfg: The recipe.
         options: Changes of its keys.
+
+    Raises:
+        ValueError: If they do not fit, or keys name each other in a circle.
     """
     cfg = copy.deepcopy(cfg)
-    cfg.merge_from_dict(options)
+    merge_options(cfg, options)
     values = {k: v for k, v in cfg.to_dict().items() if k != 'work_dir'}
     try:
         filled = fill_own(values, set(values) - OWN)

@@ -5,6 +5,7 @@ from typing import Any
 
 import torch
 import torch.nn.functional as F
+from mmengine.logging import print_log
 from mmengine.structures import PixelData
 from mmseg.structures import SegDataSample
 from mmseg.utils import SampleList
@@ -111,6 +112,7 @@ class LPL(SemiBaseSegmentor):
         self.first_object = int(background)
         self.reliability_power = reliability_power
         self.predict_with_tags = predict_with_tags
+        self._said = False
         self.eps = eps
         self.zero_iou_as_one = zero_iou_as_one
         self.label_padding = label_padding
@@ -213,6 +215,14 @@ class LPL(SemiBaseSegmentor):
             ValueError: With ``predict_with_tags``, if an image has no tags.
         """
         if self.predict_with_tags:
+            if not self._said:
+                print_log(
+                    'LPL predicts with tags: untagged classes are excluded, so that '
+                    'its metrics are no match for those of a method that sees the '
+                    'image alone (predict_with_tags=False)',
+                    logger='current',
+                )
+                self._said = True
             tags = stack_tags(data_samples or [SegDataSample()], self.num_classes)
         results = super().predict(inputs, data_samples)
         if self.predict_with_tags:

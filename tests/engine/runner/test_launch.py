@@ -54,3 +54,15 @@ def test_cut_before_the_first_checkpoint(tmp_path):
     cfg = Config(dict(work_dir=str(tmp_path), load_from='plain.pth'))
     launch.choose_checkpoint(cfg, 'auto')
     assert (cfg.resume, cfg.load_from) == (False, 'plain.pth')
+
+
+@pytest.mark.parametrize(
+    'options', [{'crf.iterations': 1}, {'hooks.5.type': 'x'}, {'hooks.a.type': 'x'}]
+)
+def test_options_that_do_not_fit(options):
+    cfg = Config(dict(crf=None, hooks=[dict(type='a')]))
+    with pytest.raises(ValueError, match=r'do not fit: .* key\._delete_=True'):
+        launch.merge_options(cfg, options)
+    launch.merge_options(cfg, None)
+    launch.merge_options(cfg, {'crf._delete_': True, 'crf.iterations': 1})
+    assert cfg.crf == dict(iterations=1)

@@ -249,7 +249,11 @@ def test_checkpoints(make_lpl, batch, tiny_segmentor):
 
 @pytest.mark.parametrize('name', ['hybrid', 'pseudo'])
 @torch.no_grad()
-def test_prediction_with_tags(name, make_lpl, batch):
+def test_prediction_with_tags(name, make_lpl, batch, monkeypatch):
+    said = []
+    monkeypatch.setattr(
+        'mmsemi.models.segmentors.lpl.print_log', lambda text, logger: said.append(text)
+    )
     model = make_lpl(predict_on=name, predict_with_tags=True).eval()
     inputs, samples = batch
     images, samples = inputs['sup'], samples['sup']
@@ -266,6 +270,7 @@ def test_prediction_with_tags(name, make_lpl, batch):
         expected = tags.nonzero()[:, 0][before.seg_logits.data[tags].argmax(0)]
         assert torch.equal(after.pred_sem_seg.data[0], expected)
     model.predict_with_tags = False
+    assert len(said) == 1 and 'with tags' in said[0]
     again = model.predict(images, copy.deepcopy(samples))
     assert torch.equal(again[0].seg_logits.data, plain[0].seg_logits.data)
 
