@@ -8,7 +8,7 @@ from mmengine.model import BaseModule
 from torch import Tensor, nn
 
 from mmsemi.models.backbones.conformer_cam import attention_affinity
-from mmsemi.models.utils._common import as_float
+from mmsemi.models.utils._common import as_float, full_precision
 from mmsemi.registry import MODELS
 
 
@@ -76,7 +76,8 @@ class CamHead(BaseModule):
             feature = F.avg_pool2d(feature, self.affinity_stride, ceil_mode=True)
         vectors = as_float(self.projection(feature)).flatten(2)
         vectors = F.normalize(vectors, dim=1, eps=1e-6)
-        affinity = torch.einsum('bdn,bdm->bnm', vectors, vectors).relu()
+        with full_precision(vectors.device):
+            affinity = torch.einsum('bdn,bdm->bnm', vectors, vectors).relu()
         return affinity, (feature.shape[2], feature.shape[3])
 
 

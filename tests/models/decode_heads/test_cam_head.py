@@ -77,3 +77,12 @@ def test_conformer_head(feature):
     default = ConformerCamHead(20)
     assert default.conv_cls_head.weight.shape == (20, 1024, 3, 3)
     assert default.trans_cls_head.weight.shape == (20, 384)
+
+
+def test_affinity_is_a_product_in_single_precision(feature):
+    head = CamHead(in_channels=feature.shape[1], num_classes=3, affinity_channels=5)
+    with torch.autocast('cpu', torch.bfloat16), torch.no_grad():
+        found, _ = head.affinity([feature])
+        vectors = head.projection(feature).float().flatten(2)
+    vectors = vectors / vectors.norm(dim=1, keepdim=True)
+    torch.testing.assert_close(found, (vectors.mT @ vectors).relu())
