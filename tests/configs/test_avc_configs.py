@@ -95,6 +95,26 @@ def test_everything_builds(name):
                 assert '{' not in str(step.get('classes', ''))
 
 
+def test_toyvoc_classifies_whole_images_and_starts_from_the_classifier():
+    found = stages(TOY)
+    (tagged,) = (
+        v for k, v in found['classify'].train_dataloader.dataset.items() if k != 'type'
+    )
+    names = [step.type for step in tagged.pipeline]
+    # a crop may lack what its image is tagged with
+    assert 'RandomResize' in names and 'RandomCrop' not in names
+    view = tagged.pipeline[names.index('RandomResize')]
+    assert max(view.ratio_range) == 1.0
+    size = found['classify'].model.data_preprocessor['size']
+    assert tuple(view.scale) == tuple(size) == (64, 64)
+    validated = found['classify'].val_dataloader.dataset.pipeline
+    assert [step.scale for step in validated if step.type == 'Resize'] == [(64, 64)]
+    for stage in ('affinity', 'segment'):
+        assert found[stage].load_from == '{classify.last}'
+        assert found[stage].model.data_preprocessor['size'] == (96, 96)
+        assert stages(VOC)[stage].load_from is None
+
+
 def shrink(cfg):
     """Return the model with few channels, without weights to download."""
     model = copy.deepcopy(cfg.model.to_dict())

@@ -393,7 +393,14 @@ def run_training(config: str, program: Path) -> None:
 def by_hand() -> str:
     """Return the config of docs/your_own_model.md."""
     page = (ROOT / 'docs/your_own_model.md').read_text()
-    return re.findall(r'```python\n(.*?)```', page, re.DOTALL)[0]
+    return re.findall(r'```python\n(.*?)```', page, re.DOTALL)[1]
+
+
+def test_in_python_is_what_the_tool_writes(plain):
+    page = (ROOT / 'docs/your_own_model.md').read_text()
+    exec(re.findall(r'```python\n(.*?)```', page, re.DOTALL)[0], {})
+    found = Config.fromfile('my_model_u2pl.py')
+    assert found.to_dict() == semi(plain).to_dict()
 
 
 def test_by_hand_is_what_the_tool_writes(plain):
