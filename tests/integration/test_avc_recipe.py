@@ -66,9 +66,9 @@ def test_recipe_and_tools(tmp_path):
         seeds += ['--out-dir', str(tmp_path / 'cams')]
         checkpoint = str(work / 'classify/iter_3.pth')
         tool('make_cams')([str(RECIPE), checkpoint, *images, *seeds, *options])
-        crf = 'iterations=10 gauss=3,3 bilateral=80,13,10'
+        crf = 'iterations=10 gauss=3,3 bilateral=20,13,10'
         walk = ['--cams', str(tmp_path / 'cams'), '--crf', *crf.split()]
-        walk += ['--power', '16', '--beta', '8', '--log-t', '8']
+        walk += ['--threshold', '0.25', '--beta', '8', '--log-t', '3']
         walk += ['--out-dir', str(tmp_path / 'labels')]
         checkpoint = str(work / 'affinity/iter_2.pth')
         tool('random_walk')([str(RECIPE), checkpoint, *images, *walk, *options])

@@ -23,10 +23,23 @@ views = [
         direction=['horizontal', 'vertical', 'diagonal'],
     ),
 ]
+# at about half their size. Whole: a crop may lack what the image is tagged with
 classify_pipeline = [
     dict(type='LoadImageFromFile'),
     '{load_tags}',
-    *views,
+    dict(
+        type='RandomResize',
+        scale='{classify_size}',
+        ratio_range=(0.75, 1.0),
+        keep_ratio=True,
+    ),
+    views[-1],
+    dict(type='PackSemiInputs'),
+]
+classify_val_pipeline = [
+    dict(type='LoadImageFromFile'),
+    '{load_val_tags}',
+    dict(type='Resize', scale='{classify_size}', keep_ratio=True),
     dict(type='PackSemiInputs'),
 ]
 # AffinityNet sees images at their own scale

@@ -39,6 +39,11 @@ classify_pipeline = [
     dict(type='RandomCrop', crop_size='{crop_size}'),
     dict(type='PackSemiInputs'),
 ]
+classify_val_pipeline = [
+    dict(type='LoadImageFromFile'),
+    '{load_val_tags}',
+    dict(type='PackSemiInputs'),
+]
 # PSA: at the image's own scale
 affinity_pipeline = [
     dict(type='LoadImageFromFile'),

@@ -1,6 +1,7 @@
 # AVC on ToyVOC: ResNet-38 at a quarter of its width in all three networks, from
 # scratch. Its norm has the usual momentum: short trainings never warm up one of 3e-4.
 crop_size = (96, 96)
+classify_size = (64, 64)
 width = 0.25
 norm_cfg = dict(type='BN', momentum=0.1)
 preprocessor = dict(
@@ -18,7 +19,7 @@ backbone = dict(
 )
 classifier = dict(
     type='AVC',
-    data_preprocessor='{preprocessor}',
+    data_preprocessor=dict(preprocessor, size='{classify_size}'),
     backbone='{backbone}',
     # cosine affinity in place of attention: an extension of our own
     head=dict(

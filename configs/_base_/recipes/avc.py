@@ -16,6 +16,9 @@ optimizer = classify_optimizer
 classify_paramwise = dict()
 affinity_paramwise = dict()
 paramwise = dict()
+# weights that the later stages start from, e.g. '{classify.last}'
+affinity_from = None
+segment_from = None
 classify_schedule = [dict(type='PolyLR', power=0.9, eta_min=0.0, by_epoch=False)]
 affinity_schedule = classify_schedule
 schedule = classify_schedule
@@ -98,11 +101,7 @@ stages = [
                 data_prefix=dict(img_path='{val_images}'),
                 img_suffix='{img_suffix}',
                 ann_file='{val_listed}',
-                pipeline=[
-                    dict(type='LoadImageFromFile'),
-                    '{load_val_tags}',
-                    dict(type='PackSemiInputs'),
-                ],
+                pipeline='{classify_val_pipeline}',
             ),
             'val_evaluator': dict(_delete_=True, type='TagAveragePrecision'),
             'custom_hooks': [
@@ -137,6 +136,7 @@ stages = [
         name='affinity',
         cfg_options={
             'model': '{affinity_net}',
+            'load_from': '{affinity_from}',
             'train_cfg.max_iters': '{affinity_iters}',
             'optim_wrapper': dict(
                 _delete_=True,
@@ -184,6 +184,7 @@ stages = [
         name='segment',
         cfg_options={
             'model': '{segmentor}',
+            'load_from': '{segment_from}',
             'train_cfg.max_iters': '{iters}',
             'optim_wrapper': dict(
                 _delete_=True,
