@@ -20,7 +20,12 @@ from mmsemi.engine.labeling_setup import images_to_label, weights_sha256
 from mmsemi.engine.random_walk import walk_seeds
 from mmsemi.engine.runner.launch import adapt_to_machine, check_checkpoint
 from mmsemi.engine.runner.recipe import load_stage
-from mmsemi.engine.seed_setup import class_palette, label_manifest, miou_with_truth
+from mmsemi.engine.seed_setup import (
+    class_palette,
+    label_manifest,
+    miou_with_truth,
+    seed_images,
+)
 from mmsemi.registry import MODELS
 
 
@@ -104,6 +109,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     )
     dataset = images_to_label(images, cfg)
     seeds = CamStore.load(args.cams)
+    seed_images(seeds, dataset, args.classes)
     background = dict(threshold=0.42 if args.threshold is None else args.threshold)
     if args.power is not None:
         background = dict(power=args.power)

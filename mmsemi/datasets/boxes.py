@@ -90,15 +90,15 @@ def read_cityscapes_boxes(path: PathLike, classes: Sequence[str]) -> Boxes:
     edge = [found['imgWidth'], found['imgHeight']]
     boxes, labels = [], []
     for thing in found['objects']:
+        name = thing.get('label')
+        if thing.get('deleted') or name in CITYSCAPES_VOID:
+            continue
         missing = sorted({'label', 'polygon'} - thing.keys())
         if missing or not thing['polygon']:
             raise ValueError(
                 f'{path} has an object without {missing or ["corners"]}: add them, or '
                 'delete it'
             )
-        name = thing['label']
-        if thing.get('deleted') or name in CITYSCAPES_VOID:
-            continue
         name = name if name in classes else name.removesuffix('group')
         corners = np.array(thing['polygon'], dtype=float).reshape(-1, 2)
         first, last = corners.min(0), corners.max(0) + 1
@@ -129,6 +129,10 @@ def read_coco_boxes(path: PathLike, classes: Sequence[str]) -> dict[str, Boxes]:
     """
     found = _parse_json(path, ('images', 'annotations', 'categories'))
     names = _coco_images(found['images'], path)
+    for kind in found['categories']:
+        missing = sorted({'id', 'name'} - kind.keys())
+        if missing:
+            raise ValueError(f'{path} has a category without {missing}: add them')
     labels = {kind['id']: kind['name'] for kind in found['categories']}
     grouped: dict[str, tuple[list, list]] = {name: ([], []) for name in names.values()}
     for item in found['annotations']:

@@ -191,8 +191,8 @@ def read_seed(path: PathLike, num_classes: int) -> tuple[np.ndarray, np.ndarray]
         ValueError: It is damaged, or no seed.
     """
     remedy = (
-        'delete it, and make it again with tools/make_cams.py, or delete the done.json '
-        'of the stage that wrote it and resume'
+        'delete it, and make it again with tools/make_cams.py and the checkpoint and '
+        'settings of the others'
     )
     try:
         with np.load(path) as file:

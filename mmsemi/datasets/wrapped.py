@@ -3,22 +3,21 @@
 from collections.abc import Iterator
 from typing import Any
 
+from mmengine.dataset import ClassBalancedDataset, ConcatDataset, RepeatDataset
+
 
 def inner_datasets(dataset: Any) -> Iterator[Any]:
     """Yield the data sets that read files, from inside of wrappers.
 
     Args:
-        dataset: A data set, or a wrapper with the attribute ``dataset`` or
-            ``datasets`` (``RepeatDataset``, ``ConcatDataset``).
+        dataset: A data set, or one of mmengine's wrappers.
     """
-    inside = getattr(dataset, 'datasets', None)
-    if inside is None:
-        inside = [dataset.dataset] if hasattr(dataset, 'dataset') else None
-    if inside is None:
+    if isinstance(dataset, (ConcatDataset, ClassBalancedDataset, RepeatDataset)):
+        inside = getattr(dataset, 'datasets', None) or [dataset.dataset]
+        for part in inside:
+            yield from inner_datasets(part)
+    else:
         yield dataset
-        return
-    for part in inside:
-        yield from inner_datasets(part)
 
 
 def check_images(dataset: Any) -> None:
@@ -35,9 +34,9 @@ def check_images(dataset: Any) -> None:
     """
     steps = getattr(getattr(dataset, 'pipeline', None), 'transforms', [])
     checks = [step.check_image for step in steps if hasattr(step, 'check_image')]
-    if not checks:
+    if not checks or not hasattr(dataset, 'get_data_info'):
         return
     for index in range(len(dataset)):
-        path = dataset.get_data_info(index)['img_path']
-        for check in checks:
+        path = dataset.get_data_info(index).get('img_path')
+        for check in checks if path else ():
             check(path)

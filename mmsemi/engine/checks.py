@@ -1,12 +1,16 @@
 """What a training must have before its first step."""
 
 from typing import Any
+from weakref import WeakSet
 
 from mmengine.runner import Runner
 
 from mmsemi.datasets.collate import check_collate
 from mmsemi.datasets.samplers import check_batch_size
 from mmsemi.datasets.wrapped import check_images, inner_datasets
+
+_CHECKED: WeakSet[Runner] = WeakSet()
+"""Runners whose validation images were looked at, for the second hook that asks."""
 
 
 def check_training(runner: Runner) -> None:
@@ -27,10 +31,11 @@ def check_training(runner: Runner) -> None:
         return  # a stand-in, which has no data and no other hooks
     check_batch_size(runner.train_dataloader)
     check_collate(runner.train_dataloader)
-    if runner.val_loop is not None:
+    if runner.val_loop is not None and runner not in _CHECKED:
         # else an image without tags stops the training at its first validation
         for dataset in inner_datasets(runner.val_loop.dataloader.dataset):
             check_images(dataset)
+        _CHECKED.add(runner)
     model: Any = getattr(runner.model, 'module', runner.model)
     there = {kind.__name__ for hook in runner.hooks for kind in type(hook).__mro__}
     for needed, hook, why in (

@@ -64,12 +64,28 @@ def class_palette(classes: str | Sequence[str]) -> Sequence[Sequence[int]]:
     return getattr(found, 'METAINFO', {}).get('palette') or ()
 
 
-def seed_images(seeds: CamStore, dataset: UnlabeledDataset) -> dict[str, str]:
+def seed_images(
+    seeds: CamStore,
+    dataset: UnlabeledDataset,
+    classes: str | Sequence[str] | None = None,
+) -> dict[str, str]:
     """Return the images of seeds, by their ids.
 
+    Args:
+        seeds: The seeds.
+        dataset: The images.
+        classes: Names of the classes, or of a data set that has them, which the seeds
+            must have too. By default any.
+
     Raises:
-        ValueError: The seeds are those of another list.
+        ValueError: The seeds are those of another list, or of other classes.
     """
+    found = list(seeds.manifest['classes'])
+    if classes is not None and found != class_names(classes):
+        raise ValueError(
+            f'{seeds.folder} holds seeds of the classes {found}, but here are '
+            f'{class_names(classes)}: give the folder of this run, or correct classes'
+        )
     ids = image_ids(dataset)
     listed = hashlib.sha256('\n'.join(ids).encode()).hexdigest()
     known = seeds.manifest['images']

@@ -141,6 +141,7 @@ def test_wrong_voc(write, change, match):
         ),
         (('"bbox"', '"box"'), r"annotation 1 has no \['bbox'\]"),
         (('{"images"', '[1] {"images"'), 'cannot be read'),
+        (('"name"', '"title"'), r"has a category without \['name'\]: add"),
         (('"file_name"', '"name"'), r"has an image without \['file_name'\]: add"),
         (('"bbox": [', '"bbox": [3, '), r'annotation 1: bbox=\[3, .* the four numbers'),
         (('"bbox": [', '"bbox": ["1", '), r"bbox=\['1', .* must be the four numbers"),
@@ -169,6 +170,14 @@ def test_wrong_cityscapes(write):
             wrong = json.dumps(CITYSCAPES).replace(before, after)
             read_cityscapes_boxes(write(wrong), ('car', 'road'))
     wrong = json.loads(json.dumps(CITYSCAPES))
+    void = dict(label='ego vehicle', polygon=[]), dict(label='x', deleted=1)
+    more = dict(wrong, objects=[*wrong['objects'], *void])
+    for found, expected in zip(
+        read_cityscapes_boxes(write(json.dumps(more)), ('car', 'road')),
+        read_cityscapes_boxes(write(json.dumps(wrong)), ('car', 'road')),
+        strict=True,
+    ):
+        assert (found == expected).all()
     wrong['objects'][0]['polygon'] = []
     with pytest.raises(ValueError, match=r"an object without \['corners'\]"):
         read_cityscapes_boxes(write(json.dumps(wrong)), ('car', 'road'))

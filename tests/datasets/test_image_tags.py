@@ -3,6 +3,7 @@
 import json
 import os
 import pickle
+import warnings
 
 import numpy as np
 import pytest
@@ -117,6 +118,9 @@ def test_few_images_with_background(write):
     with pytest.warns(UserWarning, match="only 1 of 3 images with 'background'"):
         tags = read_tag_file(write(rows), NAMES)
     check(tags, {'a': [1, 0, 1, 0], 'b': [0, 0, 1, 0], 'c': [0, 1, 0, 0]})
+    with warnings.catch_warnings():
+        warnings.simplefilter('error')
+        read_tag_file(write({'a': ['background'], 'b': ['background'], 'c': []}), NAMES)
 
 
 def test_csv_by_hand(write):

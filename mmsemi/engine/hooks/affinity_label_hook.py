@@ -6,7 +6,7 @@ from typing import Any
 from mmengine.hooks import Hook
 from mmengine.runner import Runner
 
-from mmsemi.datasets.cam_store import CamStore
+from mmsemi.datasets.cam_store import CamStore, read_cam_manifest
 from mmsemi.datasets.pseudo_label_folder import check_label_folder
 from mmsemi.datasets.pseudo_label_store import PseudoLabelStore
 from mmsemi.engine.crf_labels import check_crf, check_workers, crf_seeds
@@ -23,6 +23,8 @@ from mmsemi.engine.seed_setup import (
     source_name,
 )
 from mmsemi.registry import HOOKS
+
+from .cam_hook import CamHook
 
 
 @HOOKS.register_module()
@@ -83,6 +85,7 @@ class AffinityLabelHook(Hook):
 
     def before_train(self, runner: Runner) -> None:
         """Check what can be known before the first step."""
+        self._check_seeds(runner)
         folder = in_work_dir(runner, self.out_dir)
         check_label_folder(folder)
         refuse_twice(self, runner, folder)
@@ -90,11 +93,27 @@ class AffinityLabelHook(Hook):
         if self.truth_dir is not None:
             truth_files(dataset, image_ids(dataset), self.truth_dir)
 
+    def _check_seeds(self, runner: Runner) -> None:
+        """Refuse a folder of seeds that is not there and that nobody will write."""
+        folder = in_work_dir(runner, self.cams)
+        before = runner.hooks[: runner.hooks.index(self)]
+        written = any(
+            in_work_dir(runner, hook.out_dir) == folder
+            for hook in before
+            if isinstance(hook, CamHook)
+        )
+        if not written and read_cam_manifest(folder) is None:
+            raise ValueError(
+                f'AffinityLabelHook reads seeds of {folder}, which holds none, and no '
+                'CamHook before it writes them there: correct cams or the out_dir of '
+                'CamHook, or list CamHook first'
+            )
+
     def after_train(self, runner: Runner) -> None:
         """Write the labels."""
         dataset = images_to_label(self.dataset, runner.cfg)
         seeds = CamStore.load(in_work_dir(runner, self.cams))
-        images = seed_images(seeds, dataset)
+        images = seed_images(seeds, dataset, self.classes)
         settings = dict(backgrounds=self.backgrounds, crf=self.crf)
         store = PseudoLabelStore(
             in_work_dir(runner, self.out_dir),

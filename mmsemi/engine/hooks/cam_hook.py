@@ -12,6 +12,7 @@ from mmsemi.datasets.cam_store import CamStore, read_cam_manifest
 from mmsemi.datasets.image_tags import class_names
 from mmsemi.datasets.pseudo_label_folder import check_label_folder
 from mmsemi.engine.cams import make_cams
+from mmsemi.engine.crf_labels import check_workers
 from mmsemi.engine.image_batches import image_ids, plan_batches
 from mmsemi.engine.labeling_setup import (
     broadcast_weights,
@@ -89,6 +90,7 @@ class CamHook(Hook):
         if normalize not in MODES:
             raise ValueError(f'normalize={normalize!r}: choose one of {MODES}')
         view_sizes((8, 8), scales, squares)
+        check_workers(num_workers)
         self.dataset, self.tags, self.classes = dataset, tags, classes
         self.out_dir = out_dir
         self.views: dict[str, Any] = dict(

@@ -107,12 +107,13 @@ class RandomWalkHook(Hook):
         refuse_twice(self, runner, folder)
         dataset = images_to_label(self.dataset, runner.cfg)
         seeds = CamStore.load(in_work_dir(runner, self.cams))
-        missing = [n for n in seed_images(seeds, dataset) if not seeds.has(n)]
+        images = seed_images(seeds, dataset, self.classes)
+        missing = [name for name in images if not seeds.path(name).is_file()]
         if missing:
             raise ValueError(
                 f'{seeds.folder} has no seed of {missing[0]} and {len(missing) - 1} '
-                'others: make them with tools/make_cams.py, or delete the done.json of '
-                'the stage that wrote them and resume'
+                'others: make them with tools/make_cams.py and the checkpoint and '
+                'settings of the stage that wrote them'
             )
         if self.truth_dir is not None:
             truth_files(dataset, image_ids(dataset), self.truth_dir)

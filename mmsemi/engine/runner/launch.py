@@ -36,17 +36,16 @@ def merge_options(cfg: Config, options: dict | None) -> None:
     """Merge the options of the command line into a config.
 
     Raises:
-        ValueError: If one goes into what is no dict or list there.
+        ValueError: If one goes into what has no such place there.
     """
     try:
         cfg.merge_from_dict(options or {})
-    except (KeyError, TypeError) as error:
+    except (AttributeError, KeyError, TypeError) as error:
         shown = ' '.join(f'{key}={value}' for key, value in (options or {}).items())
         raise ValueError(
             f'{cfg.filename or "the config"} and --cfg-options {shown} do not fit: '
-            f'{error}. Where the config has a value and the option a key below it, '
-            'replace the whole: '
-            'key._delete_=True key.below=…'
+            f'{str(error).rstrip(".")}. Replace the whole instead: a value by '
+            'key._delete_=True key.below=…, a list by key=[…]'
         ) from error
 
 

@@ -1,5 +1,6 @@
 """What of a later stage can be known to be wrong before the first one starts."""
 
+import copy
 import inspect
 import os
 from collections.abc import Iterator, Mapping, Sequence
@@ -9,8 +10,9 @@ from mmengine.config import Config
 from mmengine.registry import LOOPS
 
 from mmsemi.datasets.pseudo_label_folder import check_label_folder, read_manifest
+from mmsemi.registry import HOOKS
 
-from .fingerprint import hook_name
+from .fingerprint import LABELLING, hook_name
 from .placeholders import PLACEHOLDER, Reference, find
 
 NEEDED = ('model', 'train_dataloader', 'train_cfg', 'optim_wrapper')
@@ -143,6 +145,20 @@ def check_label_folders(cfg: Config, folder: os.PathLike) -> None:
         name = LABEL_DIRS.get(hook_name(hook or {}))
         if name is not None:
             check_label_folder(os.path.join(folder, hook.get('out_dir', name)))
+
+
+def check_labelling(cfg: Config, where: str) -> None:
+    """Refuse settings of the hooks that label before any stage trains.
+
+    Raises:
+        ValueError: If one is unknown or outside its range.
+    """
+    for hook in cfg.get('custom_hooks') or []:
+        if hook and hook_name(hook) in LABELLING:
+            try:
+                HOOKS.build(copy.deepcopy(hook))
+            except (TypeError, ValueError) as error:
+                raise ValueError(f'{where}: {hook_name(hook)}: {error}') from error
 
 
 def check_lists(cfg: Config, where: str) -> None:

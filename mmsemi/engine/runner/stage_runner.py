@@ -14,7 +14,7 @@ from mmengine.logging import print_log
 
 from .launch import adapt_to_machine, join_processes, train
 from .stage import Stage
-from .stage_checks import check_label_folders, check_lists
+from .stage_checks import check_label_folders, check_labelling, check_lists
 from .stage_state import State, check_states, read_paths, read_state, write_note
 
 T = TypeVar('T')
@@ -75,6 +75,7 @@ def _run_all(stages: list[Stage], resume: bool, launcher: str, again: str) -> No
         if not state.done:
             check_lists(stage.config(), f'stage {stage.name!r}')
             check_label_folders(stage.config(), stage.folder)
+            check_labelling(stage.config(), f'stage {stage.name!r}')
     for number, (stage, state) in enumerate(zip(stages, states, strict=True), 1):
         title = f'Stage {number} of {len(stages)}, {stage.name}, in {stage.folder}'
         print_log(f'{title}: {state}', logger='current')

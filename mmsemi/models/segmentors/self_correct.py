@@ -138,11 +138,10 @@ class SelfCorrect(SemiBaseSegmentor):
             return
         for name, network in (('segmentor', self.primary), ('ancillary', rest[0])):
             if hasattr(network, 'num_box_classes') != (name == 'ancillary'):
-                kind = 'another' if name == 'segmentor' else 'a'
                 raise TypeError(
-                    f'{name} is a {type(network).__name__}: the ancillary model is '
-                    'conditioned on boxes (BoxConditionedSegmentor) and the segmentor '
-                    f'is not; give {kind} one'
+                    f'{name} has the type {type(network).__name__}: the ancillary '
+                    'model must be conditioned on boxes (BoxConditionedSegmentor) and '
+                    'the segmentor must not; exchange it'
                 )
         if self.ancillary.num_classes != self.primary.num_classes:
             raise ValueError(

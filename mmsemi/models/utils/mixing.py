@@ -114,7 +114,7 @@ def mix(x: Tensor, mask: Tensor) -> Tensor:
     if len(x) == 1 and not mask.all():
         warnings.warn(
             'one image alone cannot be mixed and stays as it is: draw at least two '
-            'unlabelled images in each process (num_per_source), or turn mixing off',
+            'unlabelled images in each process (num_per_source)',
             stacklevel=2,
         )
     if x.dim() == 3:

@@ -321,10 +321,14 @@ def test_seeds_of_another_list(classify, walk, cam_hook, label_hook, every, tmp_
             (dict(background=dict(treshold=1)), "'treshold'; a background has"),
             (dict(crf=dict(iteration=3)), "'iteration'; .* a CRF some of .*iterations"),
             (dict(num_workers=-1), 'num_workers=-1: give at least 0'),
+            (
+                dict(classes=[NAMES[0], *NAMES[:0:-1]]),
+                r'seeds of the classes .*, but here are',
+            ),
         )
     ):
         with pytest.raises(ValueError, match=match):
-            walk(work_dir=f'wrong{index}', **change)
+            walk(work_dir=f'wrong{index}', **change).train()
     (tmp_path / 'work/cams/b.npz').unlink()
     with pytest.raises(ValueError, match=r'cams has no seed of b and 0 others: make'):
         walk().train()
@@ -337,6 +341,10 @@ def test_bad_input_before_the_first_step(classify, cam_hook, label_hook, weak, e
 
     refused("'treshold'; a background", label_hook | dict(background=dict(treshold=1)))
     refused('num_workers=-1: give at', label_hook | dict(num_workers=-1))
+    refused('num_workers=-1: give at', cam_hook | dict(num_workers=-1))
+    refused('no CamHook before it', label_hook, cam_hook)
+    refused('which holds none', cam_hook | dict(out_dir='seeds'), label_hook)
+    refused("'iteration'", label_hook | dict(crf=dict(iteration=3)))
     folder = weak / 'taken'
     folder.mkdir()
     (folder / 'a.png').write_bytes(b'x')

@@ -57,10 +57,16 @@ def test_cut_before_the_first_checkpoint(tmp_path):
 
 
 @pytest.mark.parametrize(
-    'options', [{'crf.iterations': 1}, {'hooks.5.type': 'x'}, {'hooks.a.type': 'x'}]
+    'options',
+    [
+        {'crf.iterations': 1},
+        {'hooks.5.type': 'x'},
+        {'hooks.a.type': 'x'},
+        {'scales.0': 0.4},
+    ],
 )
 def test_options_that_do_not_fit(options):
-    cfg = Config(dict(crf=None, hooks=[dict(type='a')]))
+    cfg = Config(dict(crf=None, hooks=[dict(type='a')], scales=[1.0]))
     with pytest.raises(ValueError, match=r'do not fit: .* key\._delete_=True'):
         launch.merge_options(cfg, options)
     launch.merge_options(cfg, None)

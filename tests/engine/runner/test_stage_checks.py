@@ -123,6 +123,21 @@ def test_folder_for_labels_that_holds_others(kind, read, tmp_path, monkeypatch):
         run_stages(read(options={'stages.third.custom_hooks': [hook]}), again='…')
 
 
+def test_settings_of_labelling_before_the_first_stage(read, monkeypatch):
+    def train(cfg):
+        raise AssertionError('the first stage started')
+
+    monkeypatch.setattr('mmsemi.engine.runner.stage_runner.train', train)
+    hook = dict(type='RandomWalkHook', dataset={}, cams='x', classes=['background'])
+    for change, match in (
+        (dict(beta=-1), "stage 'third': RandomWalkHook: .*beta=-1"),
+        (dict(bta=1), "'bta'"),
+    ):
+        options = {'stages.third.custom_hooks': [dict(hook, **change)]}
+        with pytest.raises(ValueError, match=match):
+            run_stages(read(options=options), again='…')
+
+
 def test_lists(tmp_path):
     (tmp_path / 'a.txt').write_text('a\n')
     cfg = training(dataset=dict(ann_file='a.txt', data_root=str(tmp_path)))

@@ -133,6 +133,17 @@ def test_labels_may_be_made_otherwise_once_the_weights_are_final(kind, read):
     assert 'model.channels was 8, is 4' in read_state(read(options=options)[0]).changed
 
 
+@pytest.mark.parametrize('kind', ['MeanTeacherHook', 'ExactResumeHook', 'MyHook'])
+def test_other_hooks_may_not_change(kind, read):
+    before, after = (
+        {'stages.first.custom_hooks': [dict(type=kind, value=v)]} for v in (1, 2)
+    )
+    first = read(options=before)[0]
+    trained(first, 'iter_9.pth', done=False)
+    write_note(first, 'started')
+    assert 'custom_hooks' in read_state(read(options=after)[0]).changed
+
+
 def test_neutral_settings_may_change(read):
     trained(read()[0], 'iter_9.pth')
     options = {

@@ -1,5 +1,6 @@
 """SelfCorrect: each mode's loss by hand, what is frozen, and its messages."""
 
+import contextlib
 import copy
 import math
 
@@ -398,10 +399,8 @@ def test_partly_trained_ancillary(build, batch, monkeypatch):
         whole | {key: torch.zeros(9)},
     ):
         model = build()
-        model.load_state_dict(
-            {k: v for k, v in weights.items() if v.shape == whole[k].shape},
-            strict=False,
-        )
+        with contextlib.suppress(RuntimeError):  # torch on the shape
+            model.load_state_dict(weights, strict=False)
         with pytest.raises(RuntimeError, match='random weights, or some'):
             model.train_step({}, None)
         # as in data parallelism, which calls the loss itself
@@ -439,10 +438,10 @@ def test_wrong_options(build, configs):
     with pytest.raises(ValueError, match=r'ancillary\.data_preprocessor differs'):
         build(ancillary=other)
     with pytest.raises(
-        TypeError, match=r'ancillary is a EncoderDecoder: .* give a one'
+        TypeError, match=r'ancillary has the type EncoderDecoder: .* must'
     ):
         build(ancillary=configs['segmentor'])
-    with pytest.raises(TypeError, match=r'segmentor is a BoxCond.*: .* give another'):
+    with pytest.raises(TypeError, match=r'segmentor has the type BoxCond.* exchange'):
         build(segmentor=configs['ancillary'])
 
 
