@@ -11,7 +11,7 @@ segment_from = '{classify.last}'
 classify_iters = 1600
 classify_batch_size = 16
 affinity_iters = 400
-iters = 1000
+iters = 1600
 # about the size that the classifier was trained at
 cam_scales = [0.5, 0.75]
 # chosen on 100 training images: docs/results/toyvoc.md
