@@ -1,5 +1,5 @@
 # Cityscapes at CPS's crop. The unlabelled part opens no mask.
-_base_ = './semi_cityscapes.py'
+data_root = 'data/cityscapes/'
 crop_size = (800, 800)
 geometry = [
     # CPS scales each image by one of 0.5, 0.75, 1, 1.5, 1.75 and 2; the longer side of
@@ -30,9 +30,69 @@ unlabeled_pipeline = [
     *geometry,
     dict(type='MultiBranch', unsup_teacher=[dict(type='PackSemiInputs')]),
 ]
+test_pipeline = [
+    dict(type='LoadImageFromFile'),
+    dict(type='LoadAnnotations'),
+    dict(type='PackSegInputs'),
+]
+# tools/test.py --tta
+tta_pipeline = [
+    dict(type='LoadImageFromFile'),
+    dict(
+        type='TestTimeAug',
+        transforms=[
+            [
+                dict(type='Resize', scale_factor=factor, keep_ratio=True)
+                for factor in (0.5, 0.75, 1.0, 1.25, 1.5, 1.75)
+            ],
+            [
+                dict(type='RandomFlip', prob=prob, direction='horizontal')
+                for prob in (0.0, 1.0)
+            ],
+            [dict(type='LoadAnnotations')],
+            [dict(type='PackSegInputs')],
+        ],
+    ),
+]
 train_dataloader = dict(
+    batch_size=4,
+    num_workers=4,
+    persistent_workers=True,
+    sampler=dict(
+        type='MultiSourceSampler', num_per_source=dict(labeled=2, unlabeled=2)
+    ),
+    collate_fn=dict(type='branch_collate'),
     dataset=dict(
-        labeled=dict(pipeline=labeled_pipeline),
-        unlabeled=dict(pipeline=unlabeled_pipeline),
+        type='MultiSourceDataset',
+        labeled=dict(
+            type='CityscapesDataset',
+            data_root=data_root,
+            data_prefix=dict(img_path='leftImg8bit/train', seg_map_path='gtFine/train'),
+            ann_file='splits/186/labeled.txt',
+            pipeline=labeled_pipeline,
+        ),
+        unlabeled=dict(
+            type='UnlabeledDataset',
+            data_root=data_root,
+            data_prefix=dict(img_path='leftImg8bit/train'),
+            ann_file='splits/186/unlabeled.txt',
+            img_suffix='_leftImg8bit.png',
+            pipeline=unlabeled_pipeline,
+        ),
     ),
 )
+val_dataloader = dict(
+    batch_size=1,
+    num_workers=2,
+    persistent_workers=True,
+    sampler=dict(type='DefaultSampler', shuffle=False),
+    dataset=dict(
+        type='CityscapesDataset',
+        data_root=data_root,
+        data_prefix=dict(img_path='leftImg8bit/val', seg_map_path='gtFine/val'),
+        pipeline=test_pipeline,
+    ),
+)
+test_dataloader = val_dataloader
+val_evaluator = dict(type='IoUMetric', iou_metrics=['mIoU'])
+test_evaluator = val_evaluator
