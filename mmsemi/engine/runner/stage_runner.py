@@ -15,6 +15,7 @@ from mmengine.logging import print_log
 from .launch import adapt_to_machine, join_processes, train
 from .stage import Stage
 from .stage_checks import check_label_folders, check_labelling, check_lists
+from .stage_inputs import check_inputs
 from .stage_state import State, check_states, read_paths, read_state, write_note
 
 T = TypeVar('T')
@@ -34,10 +35,11 @@ def run_stages(
 
     Raises:
         FileExistsError: Without ``resume``, there is a stage's work.
-        FileNotFoundError: If a list of images of any stage is missing.
+        FileNotFoundError: If a list, an image, boxes, tags or weights of any stage
+            are missing.
         BlockingIOError: If another process runs stages in the folder.
-        ValueError: If a stage does not fit this machine, or its work was done with
-            another config.
+        ValueError: If a stage does not fit this machine, its files are wrong, or its
+            work was done with another config.
         RuntimeError: If a stage fails; its cause is the failure.
     """
     for stage in stages:
@@ -76,6 +78,8 @@ def _run_all(stages: list[Stage], resume: bool, launcher: str, again: str) -> No
             check_lists(stage.config(), f'stage {stage.name!r}')
             check_label_folders(stage.config(), stage.folder)
             check_labelling(stage.config(), f'stage {stage.name!r}')
+    pairs = zip(stages, states, strict=True)
+    from_rank_0(lambda: check_inputs([stage for stage, s in pairs if not s.done]))
     for number, (stage, state) in enumerate(zip(stages, states, strict=True), 1):
         title = f'Stage {number} of {len(stages)}, {stage.name}, in {stage.folder}'
         print_log(f'{title}: {state}', logger='current')

@@ -33,6 +33,7 @@ def toy_config(tmp_path: Path) -> Path:
     (tmp_path / 'all.txt').write_text('a\n')
     cfg = Config(
         dict(
+            default_scope='mmsemi',
             model=dict(type='Net', channels=8),
             train_dataloader=dict(
                 num_workers=3,
