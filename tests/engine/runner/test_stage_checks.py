@@ -7,7 +7,12 @@ from mmengine.config import Config
 
 from mmsemi.datasets.pseudo_label_store import PseudoLabelStore
 from mmsemi.engine.runner.placeholders import Reference
-from mmsemi.engine.runner.stage_checks import check_config, check_labels, check_lists
+from mmsemi.engine.runner.stage_checks import (
+    check_config,
+    check_label_folders,
+    check_labels,
+    check_lists,
+)
 from mmsemi.engine.runner.stage_runner import run_stages
 
 
@@ -121,6 +126,22 @@ def test_folder_for_labels_that_holds_others(kind, read, tmp_path, monkeypatch):
     hook = dict(type=f'mmsemi.{kind}Hook', out_dir=str(tmp_path / 'masks'))
     with pytest.raises(ValueError, match=r'masks holds 1 files not written by this'):
         run_stages(read(options={'stages.third.custom_hooks': [hook]}), again='…')
+
+
+@pytest.mark.parametrize(
+    ('kind', 'default'),
+    [
+        ('PseudoLabel', 'pseudo_labels'),
+        ('RandomWalk', 'pseudo_labels'),
+        ('AffinityLabel', 'affinity_labels'),
+    ],
+)
+def test_default_folder_for_labels_that_holds_others(kind, default, tmp_path):
+    (tmp_path / default).mkdir()
+    (tmp_path / default / 'a.png').write_text('a mask')
+    cfg = Config(dict(custom_hooks=[None, dict(type=f'{kind}Hook')]))
+    with pytest.raises(ValueError, match=rf'{default} holds 1 files not written by'):
+        check_label_folders(cfg, tmp_path)
 
 
 def test_settings_of_labelling_before_the_first_stage(read, monkeypatch):

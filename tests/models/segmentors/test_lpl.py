@@ -269,6 +269,7 @@ def test_prediction_with_tags(name, make_lpl, batch, monkeypatch):
         )
         expected = tags.nonzero()[:, 0][before.seg_logits.data[tags].argmax(0)]
         assert torch.equal(after.pred_sem_seg.data[0], expected)
+    model.predict(images, copy.deepcopy(samples))
     model.predict_with_tags = False
     assert len(said) == 1 and 'with tags' in said[0]
     again = model.predict(images, copy.deepcopy(samples))

@@ -138,6 +138,21 @@ def test_weak_images_with_a_mask_bring_it(config):
     assert all(sample.gt_tags.item.shape == (4,) for sample in weak)
 
 
+def test_validation_images_without_tags_stop_before_the_first_step(config, tmp_path):
+    """Inside of a wrapper as well."""
+    loader = config['val_dataloader']
+    listed = tmp_path / 'few.json'
+    listed.write_text(json.dumps({'z': ['car']}))
+    load = dict(type='LoadImageTags', format='file', path=str(listed), classes=['car'])
+    inner = dict(loader['dataset'], pipeline=[load])
+    loader['dataset'] = dict(type='RepeatDataset', times=2, dataset=inner)
+    config['custom_hooks'] = [dict(type='SetIterHook')]
+    runner = build(config, f'{tmp_path.name}_4')
+    with pytest.raises(ValueError, match=r'few\.json has no tags of the image'):
+        runner.train()
+    assert runner.iter == 0
+
+
 def test_validation_without_tags_says_so(config, tmp_path):
     pipeline = config['val_dataloader']['dataset']['pipeline']
     config['val_dataloader']['dataset']['pipeline'] = [*pipeline[:2], pipeline[3]]

@@ -203,6 +203,16 @@ def test_padding_does_not_count(build, batch):
         assert not torch.isclose(before, after)
 
 
+@pytest.mark.parametrize('mode', ANCILLARY_MODES)
+def test_confidence_is_the_mean_of_real_pixels(mode, build, batch):
+    model = build(mode).eval()
+    confidence = model(*batch, mode='loss')['confidence']
+    weak, samples = batch[0]['weak'], batch[1]['weak']
+    q = model.correct(model.primary(weak), weak, samples)
+    assert not torch.isclose(confidence, q.amax(1).mean())
+    torch.testing.assert_close(confidence, q.amax(1)[..., :28].mean())
+
+
 def test_void_masks_are_finite(build, batch):
     for sample in batch[1]['sup']:
         sample.gt_sem_seg.data[:] = 255
@@ -388,6 +398,12 @@ def test_untrained_ancillary(build):
     model.load_state_dict(build().state_dict())
     with pytest.raises(AttributeError, match='optim_context'):
         model.train_step({}, None)  # goes on
+    # inside of another module, as in mmengine's wrappers
+    model = build()
+    wrapped = torch.nn.ModuleDict(dict(module=model))
+    wrapped.load_state_dict(wrapped.state_dict())
+    with pytest.raises(AttributeError, match='optim_context'):
+        model.train_step({}, None)
 
 
 def test_partly_trained_ancillary(build, batch, monkeypatch):
