@@ -12,6 +12,9 @@ from xml.etree import ElementTree
 import numpy as np
 
 from .atomic import PathLike
+from .json_fields import field, objects
+
+NUMBER, KEY = (int, float), (int, str)
 
 Boxes = tuple[np.ndarray, np.ndarray]
 """Boxes (n, 4) float64 and their labels (n,) int64, 1…C."""
@@ -87,26 +90,32 @@ def read_cityscapes_boxes(path: PathLike, classes: Sequence[str]) -> Boxes:
         ValueError: It is no such JSON, or a label is unknown.
     """
     found = _parse_json(path, ('imgHeight', 'imgWidth', 'objects'))
-    edge = [found['imgWidth'], found['imgHeight']]
+    edge = [field(found, side, NUMBER, path) for side in ('imgWidth', 'imgHeight')]
     boxes, labels = [], []
-    for thing in found['objects']:
-        name = thing.get('label')
+    for where, thing in objects(found, 'objects', path):
+        name = field(thing, 'label', str, where)
         if thing.get('deleted') or name in CITYSCAPES_VOID:
             continue
-        missing = sorted({'label', 'polygon'} - thing.keys())
-        if missing or not thing['polygon']:
-            raise ValueError(
-                f'{path} has an object without {missing or ["corners"]}: add them, or '
-                'delete it'
-            )
         name = name if name in classes else name.removesuffix('group')
-        corners = np.array(thing['polygon'], dtype=float).reshape(-1, 2)
+        corners = _corners(field(thing, 'polygon', list, where), where)
         first, last = corners.min(0), corners.max(0) + 1
         first, last = first.clip(0, edge), last.clip(0, edge)
         if (first < last).all():
             boxes.append((*first, *last))
             labels.append(_label(name, classes, path))
     return as_boxes(boxes, labels, path)
+
+
+def _corners(polygon: list, where: str) -> np.ndarray:
+    """Return the corners (n, 2), n > 0."""
+    pairs = [isinstance(corner, list) and len(corner) == 2 for corner in polygon]
+    numbers = all(pairs) and all(_is_number(x) for corner in polygon for x in corner)
+    if not (polygon and numbers):
+        raise ValueError(
+            f'{where}: polygon = {polygon!r:.60} must be corners [x, y]: correct it, '
+            'or delete the object'
+        )
+    return np.array(polygon, dtype=float)
 
 
 def read_coco_boxes(path: PathLike, classes: Sequence[str]) -> dict[str, Boxes]:
@@ -128,62 +137,60 @@ def read_coco_boxes(path: PathLike, classes: Sequence[str]) -> dict[str, Boxes]:
             of an image that is not listed.
     """
     found = _parse_json(path, ('images', 'annotations', 'categories'))
-    names = _coco_images(found['images'], path)
-    for kind in found['categories']:
-        missing = sorted({'id', 'name'} - kind.keys())
-        if missing:
-            raise ValueError(f'{path} has a category without {missing}: add them')
-    labels = {kind['id']: kind['name'] for kind in found['categories']}
+    names = _coco_images(found, path)
+    labels = {
+        field(kind, 'id', KEY, where): field(kind, 'name', str, where)
+        for where, kind in objects(found, 'categories', path)
+    }
     grouped: dict[str, tuple[list, list]] = {name: ([], []) for name in names.values()}
-    for item in found['annotations']:
-        where = f'{path}, annotation {item.get("id")}'
-        missing = sorted({'image_id', 'category_id', 'bbox'} - item.keys())
-        if missing:
-            raise ValueError(f'{where} has no {missing}: add them, or delete it')
-        if item['image_id'] not in names:
+    for where, item in objects(found, 'annotations', path):
+        image = field(item, 'image_id', KEY, where)
+        category = field(item, 'category_id', KEY, where)
+        if image not in names:
             raise ValueError(
-                f'{where}: its image {item["image_id"]} is not among the "images": add '
-                'the image, or delete the annotation'
+                f'{where}: its image {image} is not among the "images": add the image, '
+                'or delete the annotation'
             )
-        if item['category_id'] not in labels:
+        if category not in labels:
             raise ValueError(
-                f'{where}: its category {item["category_id"]} is not among the '
-                '"categories": add it there'
+                f'{where}: its category {category} is not among the "categories": add '
+                'it there'
             )
-        x, y, width, height = _coco_box(item['bbox'], where)
-        boxes, numbers = grouped[names[item['image_id']]]
+        box = field(item, 'bbox', list, where)
+        if len(box) != 4 or not all(map(_is_number, box)):
+            raise ValueError(
+                f'{where}: bbox={box!r} must be the four numbers x, y, width and '
+                'height: correct it, or delete the annotation'
+            )
+        x, y, width, height = box
+        boxes, numbers = grouped[names[image]]
         boxes.append((x, y, x + width, y + height))
-        numbers.append(_label(labels[item['category_id']], classes, where))
+        numbers.append(_label(labels[category], classes, where))
     return {
         name: as_boxes(*lists, f'{path}, image {name}')
         for name, lists in grouped.items()
     }
 
 
-def _coco_images(images: Sequence[dict], path: PathLike) -> dict[Any, str]:
+def _coco_images(found: dict, path: PathLike) -> dict[Any, str]:
     """Return file name by id."""
     names: dict[Any, str] = {}
-    for image in images:
-        missing = sorted({'id', 'file_name'} - image.keys())
-        if missing:
-            raise ValueError(f'{path} has an image without {missing}: add them')
-        if image['id'] in names:
+    for where, image in objects(found, 'images', path):
+        key, name = (
+            field(image, 'id', KEY, where),
+            field(image, 'file_name', str, where),
+        )
+        if key in names:
             raise ValueError(
-                f'{path} has two images of id {image["id"]}, {names[image["id"]]} and '
-                f'{image["file_name"]}: give each its own'
+                f'{path} has two images of id {key}, {names[key]} and {name}: give '
+                'each its own'
             )
-        names[image['id']] = image['file_name']
+        names[key] = name
     return names
 
 
-def _coco_box(box: Any, where: str) -> Sequence[float]:
-    numbers = isinstance(box, (list, tuple)) and len(box) == 4
-    if not numbers or not all(isinstance(x, (int, float)) for x in box):
-        raise ValueError(
-            f'{where}: bbox={box!r} must be the four numbers x, y, width and height: '
-            'correct it, or delete the annotation'
-        )
-    return box
+def _is_number(value: Any) -> bool:
+    return isinstance(value, NUMBER) and not isinstance(value, bool)
 
 
 def coco_boxes(

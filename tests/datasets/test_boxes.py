@@ -128,23 +128,32 @@ def test_wrong_voc(write, change, match):
 @pytest.mark.parametrize(
     ('change', 'match'),
     [
-        (('"image_id": 7', '"image_id": 8'), 'annotation 1: its image 8 is not among'),
-        (
-            ('"category_id": 2', '"category_id": 5'),
-            'annotation 2: its category 5 is not',
-        ),
-        (('"cat"', '"cow"'), "annotation 2 has a box of the class 'cow'"),
+        (('"image_id": 7', '"image_id": 8'), r'annotations\[0\]: its image 8 is not'),
+        (('"category_id": 2', '"category_id": 5'), r'\[1\]: its category 5 is not'),
+        (('"cat"', '"cow"'), r"annotations\[1\] has a box of the class 'cow'"),
         (('2, 1.5]', '0, 1.5]'), r'image a/b.jpg: the box from \(0\.5, 1\) to \(0\.5'),
         (
             ('"images"', '"pictures"'),
             r"has no \['images'\]: LoadBoxes needs a JSON with",
         ),
-        (('"bbox"', '"box"'), r"annotation 1 has no \['bbox'\]"),
+        (('"bbox"', '"box"'), r"annotations\[0\] has no 'bbox'"),
         (('{"images"', '[1] {"images"'), 'cannot be read'),
-        (('"name"', '"title"'), r"has a category without \['name'\]: add"),
-        (('"file_name"', '"name"'), r"has an image without \['file_name'\]: add"),
-        (('"bbox": [', '"bbox": [3, '), r'annotation 1: bbox=\[3, .* the four numbers'),
+        (('"name"', '"title"'), r"categories\[0\] has no 'name': add it, or delete"),
+        (('"file_name"', '"name"'), r"images\[0\] has no 'file_name'"),
+        (('"bbox": [', '"bbox": [3, '), r'\[0\]: bbox=\[3, .* the four numbers'),
         (('"bbox": [', '"bbox": ["1", '), r"bbox=\['1', .* must be the four numbers"),
+        (('"bbox": [0.5, 1,', '"bbox": [true, 1,'), 'must be the four numbers'),
+        (('[0.5, 1, 2, 1.5]', '3'), r'annotations\[0\]: bbox = 3 must be a list'),
+        (('"id": 7', '"id": [7]'), r'images\[0\]: id = \[7\] must be an integer or a'),
+        (('"image_id": 7', '"image_id": {}'), r'annotations\[0\]: image_id = \{\}'),
+        (('"id": 90', '"id": null'), r'categories\[0\]: id = None must be an integer'),
+        (('"dog"', '5'), r'categories\[0\]: name = 5 must be a text'),
+        (('"a/b.jpg"', '4'), r'images\[0\]: file_name = 4 must be a text'),
+        (
+            ('"categories": [', '"categories": [5, '),
+            r'categories\[0\] is 5: it must be',
+        ),
+        (('"annotations": [', '"annotations": 3, "x": ['), 'annotations = 3 must be a'),
     ],
 )
 def test_wrong_coco(write, change, match):
@@ -163,12 +172,23 @@ def test_wrong_cityscapes(write):
     ):
         read_cityscapes_boxes(write('[]'), ('car',))
     for before, after, match in (
-        ('"label"', '"name"', r"an object without \['label'\]: add them, or delete it"),
-        ('"polygon"', '"box"', r"an object without \['polygon'\]"),
+        ('"label"', '"name"', r"objects\[0\] has no 'label': add it, or delete"),
+        ('"polygon"', '"box"', r"objects\[0\] has no 'polygon'"),
+        ('"polygon": [', '"polygon": [7, ', r'objects\[0\]: polygon = \[7, .* corners'),
+        ('[19, 5]', '[19, 5, 1]', r'must be corners \[x, y\]: correct it, or delete'),
+        ('[19, 5]', '[19, "5"]', r'must be corners'),
+        ('"road"', '{}', r'objects\[0\]: label = \{\} must be a text'),
+        ('20,', '"20",', r"imgWidth = '20' must be a number"),
+        (
+            '"objects": [',
+            '"objects": [[], ',
+            r'objects\[0\] is \[\]: it must be an obj',
+        ),
     ):
-        with pytest.raises(ValueError, match=match):
-            wrong = json.dumps(CITYSCAPES).replace(before, after)
+        with pytest.raises(ValueError, match=match) as error:
+            wrong = json.dumps(CITYSCAPES).replace(before, after, 1)
             read_cityscapes_boxes(write(wrong), ('car', 'road'))
+        assert 'boxes' in str(error.value)
     wrong = json.loads(json.dumps(CITYSCAPES))
     void = dict(label='ego vehicle', polygon=[]), dict(label='x', deleted=1)
     more = dict(wrong, objects=[*wrong['objects'], *void])
@@ -179,7 +199,7 @@ def test_wrong_cityscapes(write):
     ):
         assert (found == expected).all()
     wrong['objects'][0]['polygon'] = []
-    with pytest.raises(ValueError, match=r"an object without \['corners'\]"):
+    with pytest.raises(ValueError, match=r'polygon = \[\] must be corners'):
         read_cityscapes_boxes(write(json.dumps(wrong)), ('car', 'road'))
 
 
