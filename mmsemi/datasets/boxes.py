@@ -12,9 +12,9 @@ from xml.etree import ElementTree
 import numpy as np
 
 from .atomic import PathLike
-from .json_fields import field, objects
+from .json_fields import field, is_number, objects
 
-NUMBER, KEY = (int, float), (int, str)
+KEY = (int, str)
 
 Boxes = tuple[np.ndarray, np.ndarray]
 """Boxes (n, 4) float64 and their labels (n,) int64, 1…C."""
@@ -90,11 +90,19 @@ def read_cityscapes_boxes(path: PathLike, classes: Sequence[str]) -> Boxes:
         ValueError: It is no such JSON, or a label is unknown.
     """
     found = _parse_json(path, ('imgHeight', 'imgWidth', 'objects'))
-    edge = [field(found, side, NUMBER, path) for side in ('imgWidth', 'imgHeight')]
+    edge = [
+        field(found, side, (int, float), path) for side in ('imgWidth', 'imgHeight')
+    ]
+    if min(edge) <= 0:
+        raise ValueError(
+            f'{path}: imgWidth and imgHeight are {edge}: write the size of the image'
+        )
     boxes, labels = [], []
     for where, thing in objects(found, 'objects', path):
+        if thing.get('deleted'):
+            continue
         name = field(thing, 'label', str, where)
-        if thing.get('deleted') or name in CITYSCAPES_VOID:
+        if name in CITYSCAPES_VOID:
             continue
         name = name if name in classes else name.removesuffix('group')
         corners = _corners(field(thing, 'polygon', list, where), where)
@@ -109,7 +117,7 @@ def read_cityscapes_boxes(path: PathLike, classes: Sequence[str]) -> Boxes:
 def _corners(polygon: list, where: str) -> np.ndarray:
     """Return the corners (n, 2), n > 0."""
     pairs = [isinstance(corner, list) and len(corner) == 2 for corner in polygon]
-    numbers = all(pairs) and all(_is_number(x) for corner in polygon for x in corner)
+    numbers = all(pairs) and all(is_number(x) for corner in polygon for x in corner)
     if not (polygon and numbers):
         raise ValueError(
             f'{where}: polygon = {polygon!r:.60} must be corners [x, y]: correct it, '
@@ -137,11 +145,8 @@ def read_coco_boxes(path: PathLike, classes: Sequence[str]) -> dict[str, Boxes]:
             of an image that is not listed.
     """
     found = _parse_json(path, ('images', 'annotations', 'categories'))
-    names = _coco_images(found, path)
-    labels = {
-        field(kind, 'id', KEY, where): field(kind, 'name', str, where)
-        for where, kind in objects(found, 'categories', path)
-    }
+    names = _by_id(found, 'images', 'file_name', path)
+    labels = _by_id(found, 'categories', 'name', path)
     grouped: dict[str, tuple[list, list]] = {name: ([], []) for name in names.values()}
     for where, item in objects(found, 'annotations', path):
         image = field(item, 'image_id', KEY, where)
@@ -157,7 +162,7 @@ def read_coco_boxes(path: PathLike, classes: Sequence[str]) -> dict[str, Boxes]:
                 'it there'
             )
         box = field(item, 'bbox', list, where)
-        if len(box) != 4 or not all(map(_is_number, box)):
+        if len(box) != 4 or not all(map(is_number, box)):
             raise ValueError(
                 f'{where}: bbox={box!r} must be the four numbers x, y, width and '
                 'height: correct it, or delete the annotation'
@@ -172,25 +177,18 @@ def read_coco_boxes(path: PathLike, classes: Sequence[str]) -> dict[str, Boxes]:
     }
 
 
-def _coco_images(found: dict, path: PathLike) -> dict[Any, str]:
-    """Return file name by id."""
-    names: dict[Any, str] = {}
-    for where, image in objects(found, 'images', path):
-        key, name = (
-            field(image, 'id', KEY, where),
-            field(image, 'file_name', str, where),
-        )
-        if key in names:
+def _by_id(found: dict, listed: str, text: str, path: PathLike) -> dict[Any, str]:
+    """Return a text of each object of a list, by its id."""
+    texts: dict[Any, str] = {}
+    for where, item in objects(found, listed, path):
+        key, value = field(item, 'id', KEY, where), field(item, text, str, where)
+        if key in texts:
             raise ValueError(
-                f'{path} has two images of id {key}, {names[key]} and {name}: give '
-                'each its own'
+                f'{path}, {listed}: two have the id {key}, {texts[key]} and {value}: '
+                'give each its own'
             )
-        names[key] = name
-    return names
-
-
-def _is_number(value: Any) -> bool:
-    return isinstance(value, NUMBER) and not isinstance(value, bool)
+        texts[key] = value
+    return texts
 
 
 def coco_boxes(

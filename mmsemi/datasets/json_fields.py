@@ -8,11 +8,19 @@ from .atomic import PathLike
 Kind = type | tuple[type, ...]
 WORDS: dict[Kind, str] = {
     str: 'a text',
-    int: 'an integer',
     list: 'a list',
     (int, str): 'an integer or a text',
-    (int, float): 'a number',
+    (int, float): 'a finite number',
 }
+
+
+def is_number(value: Any) -> bool:
+    """Return whether a value is a finite number of a size that pixels have."""
+    return (
+        isinstance(value, (int, float))
+        and not isinstance(value, bool)
+        and abs(value) < 1e9
+    )
 
 
 def field(item: Mapping, name: str, kind: Kind, where: PathLike) -> Any:
@@ -21,21 +29,21 @@ def field(item: Mapping, name: str, kind: Kind, where: PathLike) -> Any:
     Args:
         item: The object.
         name: The field's name.
-        kind: What it must be; a truth value is no number.
+        kind: What it must be; a truth value is no number, and 1.0 is an integer.
         where: How messages call the object.
 
     Raises:
         ValueError: If there is no such field, or it is of another kind.
     """
-    if not isinstance(item, Mapping):
-        raise ValueError(f'{where} is {item!r:.60}: it must be an object in {{}}')
     if name not in item:
-        raise ValueError(f'{where} has no {name!r}: add it, or delete the object')
+        raise ValueError(f'{where} has no {name!r}: add it to the file')
     value = item[name]
-    if not isinstance(value, kind) or isinstance(value, bool):
+    if isinstance(value, float) and value.is_integer():
+        value = int(value)
+    fits = isinstance(value, kind) and not isinstance(value, bool)
+    if not fits or (kind == (int, float) and not is_number(value)):
         raise ValueError(
-            f'{where}: {name} = {value!r:.60} must be {WORDS[kind]}: correct it, or '
-            'delete the object'
+            f'{where}: {name} = {value!r:.60} must be {WORDS[kind]}: correct the file'
         )
     return value
 
@@ -44,7 +52,14 @@ def objects(found: Mapping, name: str, path: PathLike) -> list[tuple[str, Any]]:
     """Return the objects of a list, each with its place for messages.
 
     Raises:
-        ValueError: If it is no list.
+        ValueError: If it is no list, or not of objects.
     """
-    listed = field(found, name, list, path)
-    return [(f'{path}, {name}[{number}]', item) for number, item in enumerate(listed)]
+    listed = []
+    for number, item in enumerate(field(found, name, list, path)):
+        where = f'{path}, {name}[{number}]'
+        if not isinstance(item, Mapping):
+            raise ValueError(
+                f'{where} is {item!r:.60}, and no object in {{}}: correct the file'
+            )
+        listed.append((where, item))
+    return listed

@@ -138,7 +138,7 @@ def test_wrong_voc(write, change, match):
         ),
         (('"bbox"', '"box"'), r"annotations\[0\] has no 'bbox'"),
         (('{"images"', '[1] {"images"'), 'cannot be read'),
-        (('"name"', '"title"'), r"categories\[0\] has no 'name': add it, or delete"),
+        (('"name"', '"title"'), r"categories\[0\] has no 'name': add it to the file"),
         (('"file_name"', '"name"'), r"images\[0\] has no 'file_name'"),
         (('"bbox": [', '"bbox": [3, '), r'\[0\]: bbox=\[3, .* the four numbers'),
         (('"bbox": [', '"bbox": ["1", '), r"bbox=\['1', .* must be the four numbers"),
@@ -151,8 +151,13 @@ def test_wrong_voc(write, change, match):
         (('"a/b.jpg"', '4'), r'images\[0\]: file_name = 4 must be a text'),
         (
             ('"categories": [', '"categories": [5, '),
-            r'categories\[0\] is 5: it must be',
+            r'categories\[0\] is 5, and no object',
         ),
+        (
+            ('"id": 2, "name"', '"id": 90, "name"'),
+            'categories: two have the id 90, dog',
+        ),
+        (('[0.5, 1, 2, 1.5]', f'[{10**400}, 1, 2, 1.5]'), 'must be the four numbers'),
         (('"annotations": [', '"annotations": 3, "x": ['), 'annotations = 3 must be a'),
     ],
 )
@@ -172,17 +177,20 @@ def test_wrong_cityscapes(write):
     ):
         read_cityscapes_boxes(write('[]'), ('car',))
     for before, after, match in (
-        ('"label"', '"name"', r"objects\[0\] has no 'label': add it, or delete"),
+        ('"label"', '"name"', r"objects\[0\] has no 'label': add it to the file"),
         ('"polygon"', '"box"', r"objects\[0\] has no 'polygon'"),
         ('"polygon": [', '"polygon": [7, ', r'objects\[0\]: polygon = \[7, .* corners'),
         ('[19, 5]', '[19, 5, 1]', r'must be corners \[x, y\]: correct it, or delete'),
         ('[19, 5]', '[19, "5"]', r'must be corners'),
         ('"road"', '{}', r'objects\[0\]: label = \{\} must be a text'),
-        ('20,', '"20",', r"imgWidth = '20' must be a number"),
+        ('20,', '-20,', r'imgHeight are \[-20, 10\]: write the size of the image'),
+        ('20,', 'NaN,', r'imgWidth = nan must be a finite number'),
+        ('[19, 5]', '[19, NaN]', r'must be corners'),
+        ('20,', '"20",', r"imgWidth = '20' must be a finite number"),
         (
             '"objects": [',
             '"objects": [[], ',
-            r'objects\[0\] is \[\]: it must be an obj',
+            r'objects\[0\] is \[\], and no object',
         ),
     ):
         with pytest.raises(ValueError, match=match) as error:
@@ -206,7 +214,7 @@ def test_wrong_cityscapes(write):
 def test_two_images_of_one_id(write):
     twice = dict(COCO, images=[*COCO['images'], dict(COCO['images'][0], file_name='z')])
     with pytest.raises(
-        ValueError, match=r'two images of id 7, .* and z: give each its'
+        ValueError, match=r'images: two have the id 7, a/b\.jpg and z: give each'
     ):
         read_coco_boxes(write(json.dumps(twice)), NAMES)
 
@@ -217,6 +225,25 @@ def test_no_file(read, tmp_path):
         FileNotFoundError, match=r'no boxes at .*gone\.xml: correct path'
     ):
         read(tmp_path / 'gone.xml', NAMES)
+
+
+def test_ids_and_objects_as_tools_write_them(write):
+    text = json.dumps(COCO)
+    expected = read_coco_boxes(write(text), NAMES)
+    for old, new in (('_id": 7', '_id": 7.0'), ('"id": 90', '"id": 90.0')):
+        text = text.replace(old, new)
+    found = read_coco_boxes(write(text), NAMES)
+    assert found.keys() == expected.keys()
+    for name, arrays in expected.items():
+        for array, other in zip(arrays, found[name], strict=True):
+            assert (array == other).all()
+    names = ('car', 'road')
+    more = dict(CITYSCAPES, objects=[*CITYSCAPES['objects'], dict(deleted=1)])
+    plain = read_cityscapes_boxes(write(CITYSCAPES), names)
+    for array, other in zip(
+        plain, read_cityscapes_boxes(write(more), names), strict=True
+    ):
+        assert (array == other).all()
 
 
 def test_infinite_boxes():

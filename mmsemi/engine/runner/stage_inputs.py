@@ -3,28 +3,28 @@
 import copy
 import os
 from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
 
 from mmengine.config import Config
 from mmengine.registry import DefaultScope
 
-from mmsemi.datasets.wrapped import check_images, inner_datasets
+from mmsemi.datasets.multi_source_dataset import MultiSourceDataset
 from mmsemi.registry import DATASETS
 
+from .fingerprint import LABELLING, hook_name
 from .placeholders import PLACEHOLDER, strings
 from .stage import Stage
-
-LOADERS = ('train_dataloader', 'val_dataloader')
-"""Where a stage's data sets are, besides its hooks."""
+from .stage_state import State
 
 
-def check_inputs(stages: Sequence[Stage]) -> None:
+def check_inputs(stages: Sequence[tuple[Stage, State]]) -> None:
     """Refuse files that would stop a later stage at its start.
 
     The first of the stages looks at its own in a moment. What an earlier stage is to
     write, by a placeholder, is left out; nothing is looked at twice.
 
     Args:
-        stages: Those that are not done, in order.
+        stages: All, in order; those that are done are left out.
 
     Raises:
         FileNotFoundError: If a checkpoint, an image, a mask, or the boxes or tags of
@@ -32,9 +32,10 @@ def check_inputs(stages: Sequence[Stage]) -> None:
         ValueError: If such a file, or the data set itself, is wrong.
     """
     seen: list[dict] = []
-    for number, stage in enumerate(stages):
+    waiting = [(stage, state) for stage, state in stages if not state.done]
+    for number, (stage, state) in enumerate(waiting):
         cfg, where = stage.config(), f'stage {stage.name!r}'
-        _check_weights(cfg, where)
+        _check_weights(cfg, where, cut=state.checkpoint is not None)
         for key, dataset in _datasets(cfg):
             if dataset in seen:
                 continue
@@ -43,36 +44,49 @@ def check_inputs(stages: Sequence[Stage]) -> None:
                 _look(dataset, cfg, f'{where}: {key}')
 
 
-def _check_weights(cfg: Config, where: str) -> None:
-    """Refuse a checkpoint that is not there; addresses are left to mmengine."""
-    for key, path in strings(cfg.to_dict()):
-        name = key.rpartition('.')[2]
-        if not (name == 'load_from' or name.endswith('checkpoint')):
+def _check_weights(cfg: Config, where: str, *, cut: bool) -> None:
+    """Refuse weights that are not there; addresses are left to mmengine."""
+    listed = [] if cut else list(strings(cfg.get('load_from'), 'load_from'))
+    for key, path in strings(cfg.get('model'), 'model'):
+        if key.endswith(('checkpoint', '.pretrained')):
+            listed.append((key, path))
+    for key, path in listed:
+        if '://' in path or PLACEHOLDER.search(path):
             continue
-        if '://' in path or PLACEHOLDER.search(path) or os.path.isfile(path):
-            continue
-        raise FileNotFoundError(
-            f'{where}: the checkpoint {path} ({key}) does not exist: correct the path, '
-            'or download it'
-        )
+        if not os.path.isfile(os.path.expanduser(path)):
+            raise FileNotFoundError(
+                f'{where}: the checkpoint {path} ({key}) does not exist: correct the '
+                'path, or download it'
+            )
 
 
 def _datasets(cfg: Config) -> Iterator[tuple[str, dict]]:
     """Yield (key path, config) of the data sets, without what is not there yet."""
-    owners = [(name, cfg.get(name)) for name in LOADERS]
-    hooks = enumerate(cfg.get('custom_hooks') or [])
-    owners += [(f'custom_hooks.{number}', hook) for number, hook in hooks]
-    for key, owner in owners:
-        dataset = (owner or {}).get('dataset')
-        if not isinstance(dataset, Mapping) or 'type' not in dataset:
-            continue
-        parts = {
-            k for k, v in dataset.items() if isinstance(v, Mapping) and 'type' in v
-        }
-        written = {name for name in parts if _waits(dataset[name])}
-        left = {k: v for k, v in dataset.items() if k not in written}
-        if not _waits(left) and (parts > written or not parts):
-            yield f'{key}.dataset', left
+    for name in ('train_dataloader', 'val_dataloader'):
+        loader = cfg.get(name)
+        if isinstance(loader, Mapping):
+            yield from _ready(loader.get('dataset'), f'{name}.dataset')
+    for number, hook in enumerate(cfg.get('custom_hooks') or []):
+        if isinstance(hook, Mapping) and hook.get('dataset'):
+            dataset = hook['dataset']
+            if hook_name(hook) in LABELLING and isinstance(dataset, Mapping):
+                dataset = dict(type='UnlabeledDataset') | dict(dataset)
+            yield from _ready(dataset, f'custom_hooks.{number}.dataset')
+
+
+def _ready(dataset: Any, key: str) -> Iterator[tuple[str, dict]]:
+    """Yield what there is already of a data set, if anything."""
+    if not isinstance(dataset, Mapping) or 'type' not in dataset:
+        return
+    kind = getattr(dataset['type'], '__name__', dataset['type'])
+    if str(kind).rpartition('.')[2] == 'MultiSourceDataset':
+        parts = {k: v for k, v in dataset.items() if isinstance(v, Mapping)}
+        written = {name for name, part in parts.items() if _waits(part)}
+        if parts and not set(parts) - written:
+            return
+        dataset = {k: v for k, v in dataset.items() if k not in written}
+    if not _waits(dataset):
+        yield key, dict(dataset)
 
 
 def _waits(dataset: Mapping) -> bool:
@@ -81,14 +95,21 @@ def _waits(dataset: Mapping) -> bool:
 
 
 def _look(dataset: dict, cfg: Config, where: str) -> None:
-    """Build a data set, which checks its files, and look at boxes and tags."""
+    """Build a data set and look at its files; MultiSourceDataset does it itself."""
     scope = cfg.get('default_scope') or 'mmseg'
     try:
         with DefaultScope.overwrite_default_scope(scope):
-            for inner in inner_datasets(DATASETS.build(copy.deepcopy(dataset))):
-                check_images(inner)
+            built = DATASETS.build(copy.deepcopy(dataset))
+            if isinstance(built, MultiSourceDataset) or not hasattr(
+                built, 'get_data_info'
+            ):
+                return
+            if len(built) == 0 or 'img_path' in built.get_data_info(0):
+                MultiSourceDataset(allow_overlap=True, images=built)
     except FileNotFoundError as error:
         raise FileNotFoundError(f'{where}: {error}') from error
-    except (KeyError, TypeError, ValueError) as error:
-        reason = error.args[0] if isinstance(error, KeyError) else error
-        raise ValueError(f'{where}: {reason}') from error
+    except ValueError as error:
+        raise ValueError(f'{where}: {error}') from error
+    except Exception as error:
+        # an assertion of mmseg, or a key or a type that is none
+        raise ValueError(f'{where}: {type(error).__name__}: {error}') from error

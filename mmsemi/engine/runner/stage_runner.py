@@ -78,8 +78,7 @@ def _run_all(stages: list[Stage], resume: bool, launcher: str, again: str) -> No
             check_lists(stage.config(), f'stage {stage.name!r}')
             check_label_folders(stage.config(), stage.folder)
             check_labelling(stage.config(), f'stage {stage.name!r}')
-    pairs = zip(stages, states, strict=True)
-    from_rank_0(lambda: check_inputs([stage for stage, s in pairs if not s.done]))
+    from_rank_0(lambda: check_inputs(list(zip(stages, states, strict=True))))
     for number, (stage, state) in enumerate(zip(stages, states, strict=True), 1):
         title = f'Stage {number} of {len(stages)}, {stage.name}, in {stage.folder}'
         print_log(f'{title}: {state}', logger='current')

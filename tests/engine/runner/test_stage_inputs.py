@@ -7,8 +7,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from mmsemi.engine.runner.stage_inputs import check_inputs
+from mmsemi.engine.runner.stage_inputs import check_inputs as check_states
 from mmsemi.engine.runner.stage_runner import run_stages
+from mmsemi.engine.runner.stage_state import State
 
 
 @pytest.fixture
@@ -47,6 +48,11 @@ def no_training(monkeypatch):
         raise AssertionError('the first stage started')
 
     monkeypatch.setattr('mmsemi.engine.runner.stage_runner.train', train)
+
+
+def check_inputs(stages, *states):
+    states = [*states, *[State()] * (len(stages) - len(states))]
+    check_states(list(zip(stages, states, strict=True)))
 
 
 TRAIN = 'stages.third.train_dataloader.dataset'
@@ -95,7 +101,9 @@ def test_what_an_earlier_stage_writes_is_left_out(part, read):
 
 def test_nothing_is_looked_at_twice(part, read, monkeypatch):
     looked = []
-    monkeypatch.setattr('mmsemi.engine.runner.stage_inputs.check_images', looked.append)
+    monkeypatch.setattr(
+        'mmsemi.datasets.multi_source_dataset.check_images', looked.append
+    )
     options = train_on(part(TAGS))
     options['stages.third.val_dataloader'] = dict(dataset=part(TAGS))
     check_inputs(read(options=options))
@@ -103,6 +111,24 @@ def test_nothing_is_looked_at_twice(part, read, monkeypatch):
     options['stages.first.val_dataloader'] = dict(dataset=part(TAGS))
     check_inputs(read(options=options))
     assert len(looked) == 1, 'the first stage looks at its own'
+
+
+def test_hooks_that_label_may_leave_out_the_type(part, read):
+    dataset = part(dict(a=['cat']))
+    del dataset['type']
+    for hook, refused in (('mmsemi.PseudoLabelHook', True), ('OtherHook', False)):
+        options = {'stages.third.custom_hooks': [dict(type=hook, dataset=dataset)]}
+        if refused:
+            with pytest.raises(ValueError, match=r"custom_hooks\.0\.dataset: .*'b'"):
+                check_inputs(read(options=options))
+        else:
+            check_inputs(read(options=options))
+
+
+def test_what_is_no_data_set_of_images(read):
+    for value in ([], 'x', dict(dataset=3), dict(dataset=dict(ann_file=''))):
+        check_inputs(read(options={'stages.third.val_dataloader': value}))
+    check_inputs(read(options={'stages.third.custom_hooks': [None, 'x', dict()]}))
 
 
 def test_wrong_files(part, read, tmp_path):
@@ -117,16 +143,27 @@ def test_wrong_files(part, read, tmp_path):
             check_inputs(read(options=train_on(dataset)))
     (tmp_path / 'images/b.png').unlink()
     many = dict(type='MultiSourceDataset', weak=part(TAGS))
-    with pytest.raises(FileNotFoundError, match=r"stage 'third'.*b\.png"):
-        check_inputs(read(options=train_on(many)))
+    for dataset in (many, part(TAGS)):
+        with pytest.raises(FileNotFoundError, match=r"stage 'third'.*b\.png"):
+            check_inputs(read(options=train_on(dataset)))
+    voc = dict(type='PascalVOCDataset', ann_file='weak.txt', data_root=str(tmp_path))
+    voc['data_prefix'] = dict(img_path='gone', seg_map_path='gone')
+    with pytest.raises(ValueError, match=r"third': train_.*dataset: AssertionError"):
+        check_inputs(read(options=train_on(voc)))
 
 
 @pytest.mark.parametrize(
-    'key', ['load_from', 'model.ancillary_checkpoint', 'model.init_cfg.checkpoint']
+    'key',
+    [
+        'load_from',
+        'model.ancillary_checkpoint',
+        'model.init_cfg.checkpoint',
+        'model.pretrained',
+    ],
 )
-def test_checkpoint(key, read, tmp_path):
-    def check(path: object) -> None:
-        check_inputs(read(options={f'stages.third.{key}': path}))
+def test_checkpoint(key, read, tmp_path, monkeypatch):
+    def check(path: object, *states: State) -> None:
+        check_inputs(read(options={f'stages.third.{key}': path}), *states)
 
     for fine in ('{first.last}', 'torchvision://resnet18', 'https://x/y.pth', None):
         check(fine)
@@ -135,3 +172,18 @@ def test_checkpoint(key, read, tmp_path):
         check('gone.pth')
     (tmp_path / 'net.pth').write_text('')
     check(str(tmp_path / 'net.pth'))
+    monkeypatch.setenv('HOME', str(tmp_path))
+    check('~/net.pth')
+    # a stage that was cut goes on from its own checkpoint, and reads the others
+    states = State(done=True), State(done=True), State(checkpoint='iter_3.pth')
+    if key == 'load_from':
+        check('gone.pth', *states)
+    else:
+        with pytest.raises(FileNotFoundError, match='gone'):
+            check('gone.pth', *states)
+    check('gone.pth', *[State(done=True)] * 3)
+
+
+def test_names_that_nobody_loads(read):
+    hook = dict(type='X', save_checkpoint='out.pth')
+    check_inputs(read(options={'stages.third.custom_hooks': [hook]}))
