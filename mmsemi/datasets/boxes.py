@@ -12,9 +12,7 @@ from xml.etree import ElementTree
 import numpy as np
 
 from .atomic import PathLike
-from .json_fields import field, is_number, objects
-
-KEY = (int, str)
+from .json_fields import KEY, NUMBER, field, is_number, objects
 
 Boxes = tuple[np.ndarray, np.ndarray]
 """Boxes (n, 4) float64 and their labels (n,) int64, 1…C."""
@@ -90,9 +88,7 @@ def read_cityscapes_boxes(path: PathLike, classes: Sequence[str]) -> Boxes:
         ValueError: It is no such JSON, or a label is unknown.
     """
     found = _parse_json(path, ('imgHeight', 'imgWidth', 'objects'))
-    edge = [
-        field(found, side, (int, float), path) for side in ('imgWidth', 'imgHeight')
-    ]
+    edge = [field(found, side, NUMBER, path) for side in ('imgWidth', 'imgHeight')]
     if min(edge) <= 0:
         raise ValueError(
             f'{path}: imgWidth and imgHeight are {edge}: write the size of the image'

@@ -6,21 +6,23 @@ from typing import Any
 from .atomic import PathLike
 
 Kind = type | tuple[type, ...]
+KEY: Kind = (int, str)
+NUMBER: Kind = (int, float)
 WORDS: dict[Kind, str] = {
     str: 'a text',
     list: 'a list',
-    (int, str): 'an integer or a text',
-    (int, float): 'a finite number',
+    KEY: 'an integer or a text',
+    NUMBER: 'a finite number',
 }
 
 
 def is_number(value: Any) -> bool:
     """Return whether a value is a finite number of a size that pixels have."""
-    return (
-        isinstance(value, (int, float))
-        and not isinstance(value, bool)
-        and abs(value) < 1e9
-    )
+    return _is_a(value, NUMBER) and abs(value) < 1e9
+
+
+def _is_a(value: Any, kind: Kind) -> bool:
+    return isinstance(value, kind) and not isinstance(value, bool)
 
 
 def field(item: Mapping, name: str, kind: Kind, where: PathLike) -> Any:
@@ -40,8 +42,7 @@ def field(item: Mapping, name: str, kind: Kind, where: PathLike) -> Any:
     value = item[name]
     if isinstance(value, float) and value.is_integer():
         value = int(value)
-    fits = isinstance(value, kind) and not isinstance(value, bool)
-    if not fits or (kind == (int, float) and not is_number(value)):
+    if not (is_number(value) if kind == NUMBER else _is_a(value, kind)):
         raise ValueError(
             f'{where}: {name} = {value!r:.60} must be {WORDS[kind]}: correct the file'
         )
