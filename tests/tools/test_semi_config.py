@@ -4,6 +4,7 @@ import copy
 import os
 import re
 import runpy
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -14,6 +15,7 @@ import torch
 from mmengine.config import Config
 from mmengine.registry import DefaultScope
 
+import mmsemi
 from mmsemi.apis.config_text import Name, assignments, changes
 from mmsemi.apis.semi_config import METHODS, make_semi_config
 from mmsemi.apis.semi_sources import without_labels
@@ -390,15 +392,21 @@ def run_training(config: str, program: Path) -> None:
     assert any(key.startswith('student.') for key in weights)
 
 
-def by_hand() -> str:
-    """Return the config of docs/your_own_model.md."""
+def on_page(title: str) -> str:
+    """Return the Python below a title of docs/your_own_model.md."""
     page = (ROOT / 'docs/your_own_model.md').read_text()
-    return re.findall(r'```python\n(.*?)```', page, re.DOTALL)[1]
+    section = page.split(f'\n## {title}\n')[1].split('\n## ')[0]
+    (code,) = re.findall(r'```python\n(.*?)```', section, re.DOTALL)
+    return code
+
+
+def by_hand() -> str:
+    """Return the config that turns a whole supervised one."""
+    return on_page('By hand, from your whole config')
 
 
 def test_in_python_is_what_the_tool_writes(plain):
-    page = (ROOT / 'docs/your_own_model.md').read_text()
-    exec(re.findall(r'```python\n(.*?)```', page, re.DOTALL)[0], {})
+    exec(on_page('In Python'), {})
     found = Config.fromfile('my_model_u2pl.py')
     assert found.to_dict() == semi(plain).to_dict()
 
@@ -419,6 +427,28 @@ def test_by_hand_is_what_the_tool_writes(plain):
     assert found.dataset.unlabeled.ann_file == 'unlabeled.txt'
     steps, wanted = (d.dataset.unlabeled.pipeline[:-1] for d in (found, expected))
     assert steps == wanted
+
+
+def test_a_model_file_of_mmseg_goes_on_our_data_sets(tmp_path, monkeypatch):
+    if not (Path(mmsemi.__file__).parent / '.mim' / 'configs').exists():
+        pytest.skip('mmsemi is not installed: no mmsemi/.mim')
+    monkeypatch.chdir(tmp_path)
+    models = Path(mmseg.__file__).parent / '.mim/configs/_base_/models'
+    shutil.copy(models / 'segformer_mit-b0.py', 'my_model.py')
+    Path('hand.py').write_text(on_page('By hand, on our data sets and schedules'))
+    cfg = Config.fromfile('hand.py')
+    with DefaultScope.overwrite_default_scope('mmsemi'):
+        model = MODELS.build(cfg.model)
+    assert model.student.decode_head.num_classes == 21
+    assert cfg.model.segmentor.data_preprocessor.size == (513, 513)
+    crops = [
+        step.crop_size
+        for part in ('labeled', 'unlabeled')
+        for step in cfg.train_dataloader.dataset[part].pipeline
+        if step.type == 'RandomCrop'
+    ]
+    assert crops == [(513, 513)] * 2
+    assert [hook.type for hook in cfg.custom_hooks][-1] == 'MeanTeacherHook'
 
 
 @pytest.mark.slow
