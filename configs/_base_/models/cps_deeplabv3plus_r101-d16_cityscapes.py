@@ -39,5 +39,5 @@ model = dict(
         loss_decode=dict(type='BatchOhemCrossEntropy', threshold=0.7, min_kept=100000),
     ),
     train_cfg=dict(),
-    test_cfg=dict(mode='slide', crop_size=(800, 800), stride=(533, 533)),
+    test_cfg=dict(mode='slide', crop_size=(800, 800), stride=(534, 534)),
 )

@@ -1,6 +1,7 @@
 """CPS: cross pseudo supervision of two networks."""
 
 import copy
+import warnings
 from typing import Any
 
 import torch
@@ -42,8 +43,8 @@ class CPS(SemiBaseSegmentor):
     unlabelled images; padding is no pixel.
 
     A plain checkpoint (``load_from``) gives both networks the same weights, and equal
-    networks have nothing to tell each other: start from a pretrained backbone instead
-    (``init_cfg``), the heads then differ.
+    networks have nothing to tell each other: it warns. Start from a pretrained backbone
+    instead (``init_cfg``), the heads then differ.
 
     Args:
         segmentor: Config of both networks, any mmseg segmentor.
@@ -97,6 +98,18 @@ class CPS(SemiBaseSegmentor):
     def networks(self) -> dict[str, Any]:
         """Return the two networks."""
         return {'net1': self.net1, 'net2': self.net2}
+
+    def _spread_plain_checkpoint(self, state_dict: dict, prefix: str) -> None:
+        own = f'{prefix}net1.decode_head.'
+        before = any(key.startswith(own) for key in state_dict)
+        super()._spread_plain_checkpoint(state_dict, prefix)
+        if not before and any(key.startswith(own) for key in state_dict):
+            warnings.warn(
+                'net1 and net2 of CPS are loaded with the same weights, and equal '
+                'networks have nothing to tell each other: take load_from away and '
+                'give the weights of a backbone by its init_cfg, the heads then differ',
+                stacklevel=2,
+            )
 
     def loss(
         self, inputs: dict[str, Tensor], data_samples: dict[str, SampleList]

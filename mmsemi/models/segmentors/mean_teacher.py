@@ -30,7 +30,13 @@ class MeanTeacher(SemiBaseSegmentor):
 
     Differences: the papers' consistency is a squared difference of
     probabilities; here it is the soft cross entropy, whose gradient does not
-    vanish at the start (``consistency='mse'`` gives the papers').
+    vanish at the start. ``consistency='mse'`` is the squared difference, its
+    mean over the classes as in Mean Teacher; CutMix-Seg sums over them and
+    multiplies by the share of pixels above probability 0.97 (with
+    ``unsup_weight`` the number of classes, the sum alone).
+
+    The papers were not at hand to check equation numbers; the steps follow
+    the definitions of J (Mean Teacher) and L_cons (CutMix-Seg).
 
     Args:
         unsup_weight: Weight of the consistency term. Defaults to 1.
@@ -79,18 +85,19 @@ class MeanTeacher(SemiBaseSegmentor):
             self.student.loss(inputs['sup'], data_samples['sup']), 'sup'
         )
 
-        # 2. the teacher's class distribution on the weak view
+        # 2. the teacher's class distribution on the weak view: f(x, theta', eta')
         size = weak.shape[-2], weak.shape[-1]
         with torch.no_grad():
             logits = self.teacher(weak, mode='tensor').float()
             target = self.upsample(logits, size).softmax(1)
 
-        # 3. CutMix of images, targets and validity with one mask
+        # 3. CutMix of images, targets and validity with one mask M: the student sees
+        #    mix(x_a, x_b, M), its target is mix(g(x_a), g(x_b), M)
         if self.cutmix:
             mask = cutmix_mask(len(weak), size, device=weak.device)
             strong, target, valid = (mix(x, mask) for x in (strong, target, valid))
 
-        # 4. the student follows on the strong view
+        # 4. the student follows on the strong view: J or L_cons, over real pixels
         logits = self.upsample(self.student(strong, mode='tensor').float(), size)
         if self.consistency == 'mse':
             error = (logits.softmax(1) - target).square().mean(1)
@@ -98,7 +105,8 @@ class MeanTeacher(SemiBaseSegmentor):
         else:
             consistency = soft_cross_entropy(logits, target, valid)
         losses['loss_unsup'] = self._weight() * consistency
-        losses['confidence'] = target.amax(1).mean()
+        confidence = (target.amax(1) * valid).sum()
+        losses['confidence'] = confidence / valid.sum().clamp(min=1)
         return losses
 
     def _weight(self) -> float:

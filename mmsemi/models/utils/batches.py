@@ -35,7 +35,7 @@ def stack_valid(data_samples: SampleList) -> Tensor:
 
 
 def join_images(labeled: Tensor, unlabeled: Tensor) -> Tensor:
-    """Concatenate images (N, 3, H, W) that go through a network together.
+    """Concatenate images (N, 3, H, W), or scores of them, of both kinds.
 
     Raises:
         ValueError: If their sizes differ.
@@ -43,7 +43,7 @@ def join_images(labeled: Tensor, unlabeled: Tensor) -> Tensor:
     if labeled.shape[1:] != unlabeled.shape[1:]:
         raise ValueError(
             f'labelled images are {tuple(labeled.shape[2:])} and unlabelled ones '
-            f'{tuple(unlabeled.shape[2:])} after padding, but go through the network '
+            f'{tuple(unlabeled.shape[2:])} after padding, but the method takes them '
             'together: give both pipelines the same crop_size'
         )
     return torch.cat([labeled, unlabeled])

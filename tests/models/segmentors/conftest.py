@@ -63,7 +63,7 @@ def make_batch() -> Callable[..., Batch]:
         branches = ('sup', 'unsup_teacher', 'unsup_student')
         inputs = {name: images() for name in branches}
         samples: dict[str, list[SegDataSample]] = {name: [] for name in branches}
-        for _ in range(2):
+        for i in range(2):
             sample = SegDataSample()
             label = torch.randint(num_classes, (1, 5, 5), generator=generator)
             label = torch.nn.functional.interpolate(label[None].float(), (size, size))
@@ -74,7 +74,8 @@ def make_batch() -> Callable[..., Batch]:
             for name in branches[1:]:
                 sample = SegDataSample()
                 valid = torch.ones(1, size, size, dtype=torch.bool)
-                valid[:, :, -3:] = False
+                # other columns of each image: mixing must move them as well
+                valid[:, :, size - 3 - 4 * i :] = False
                 sample.valid = PixelData(data=valid)
                 samples[name].append(sample)
         return inputs, samples

@@ -181,6 +181,17 @@ def test_equal_networks_agree(build, batch):
     assert model(*batch, mode='loss')['agreement'] == 1
 
 
+def test_a_plain_checkpoint_makes_them_equal(build, tiny_segmentor, recwarn):
+    model = build()
+    plain = MODELS.build(ConfigDict(copy.deepcopy(tiny_segmentor))).state_dict()
+    backbone = {key: plain[key] for key in plain if key.startswith('backbone.')}
+    model.load_state_dict(backbone, strict=False)
+    model.load_state_dict(model.state_dict())
+    assert not [w for w in recwarn if 'CPS' in str(w.message)]
+    with pytest.warns(UserWarning, match='net1 and net2 of CPS .* init_cfg'):
+        model.load_state_dict(plain)
+
+
 def test_cutmix_draws_from_the_seed(build, batch):
     losses = []
     for seed in (0, 0, 1):

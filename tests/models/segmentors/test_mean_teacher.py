@@ -6,6 +6,7 @@ import pytest
 import torch
 from torch.nn.functional import interpolate
 
+from mmsemi.models.segmentors import mean_teacher
 from mmsemi.registry import MODELS
 
 
@@ -35,35 +36,53 @@ def test_loss_keys_and_backward(consistency, cutmix, make_method, make_batch):
     assert all(p.grad is None for p in model.teacher.parameters())
 
 
+def predict(network, images):
+    """Class distributions at the images' size."""
+    with torch.no_grad():
+        scores = network(images, mode='tensor').double()
+    return interpolate(scores, (33, 33), mode='bilinear').softmax(1)
+
+
+def pasted(x, mask):
+    """x (2, ..., H, W): own pixels where the mask is True, else the other's."""
+    return torch.stack([torch.where(mask[i, 0], x[i], x[1 - i]) for i in range(2)])
+
+
 @pytest.mark.parametrize('consistency', ['cross_entropy', 'mse'])
-def test_matches_reference(consistency, make_method, make_batch):
+@pytest.mark.parametrize('cutmix', [False, True])
+def test_matches_reference(consistency, cutmix, make_method, make_batch, monkeypatch):
+    mask = torch.ones(2, 1, 33, 33, dtype=torch.bool)
+    if cutmix:
+        mask[0, 0, 4:20, 12:33] = mask[1, 0, 10:28, 2:18] = False
+    monkeypatch.setattr(mean_teacher, 'cutmix_mask', lambda *args, **kwargs: mask)
     model = make_method(
-        'MeanTeacher', sharp=100, unsup_weight=0.7, consistency=consistency
+        'MeanTeacher',
+        sharp=100,
+        unsup_weight=0.7,
+        consistency=consistency,
+        cutmix=cutmix,
     )
     for parameter in model.teacher.parameters():
         parameter.data.mul_(1.1)
     inputs, samples = make_batch()
-    student, teacher = (
-        interpolate(
-            network(inputs[f'unsup_{name}'], mode='tensor').detach().double(),
-            (33, 33),
-            mode='bilinear',
-        ).softmax(1)
-        for name, network in model.networks().items()
-    )
+    teacher = pasted(predict(model.teacher, inputs['unsup_teacher']), mask)
+    student = predict(model.student, pasted(inputs['unsup_student'], mask))
+    # the last 3 and 7 columns of the images are padding
+    real = torch.ones(2, 33, 33, dtype=torch.bool)
+    real[0, :, 30:] = real[1, :, 26:] = False
+    real = pasted(real, mask)
     losses, _ = run(model, (inputs, samples))
-    total = 0.0
-    for i in range(2):
-        for y in range(33):
-            for x in range(30):  # the last three columns are padding
-                p, q = student[i, :, y, x], teacher[i, :, y, x]
-                if consistency == 'mse':
-                    total += float(((p - q) ** 2).mean())
-                else:
-                    total -= float((q * p.log()).sum())
-    expected = 0.7 * total / (2 * 33 * 30)
-    assert losses['loss_unsup'].item() == pytest.approx(expected, rel=1e-4)
-    assert losses['confidence'].item() == pytest.approx(float(teacher.amax(1).mean()))
+    total = confidence = 0.0
+    for i, y, x in real.nonzero().tolist():
+        p, q = student[i, :, y, x], teacher[i, :, y, x]
+        if consistency == 'mse':
+            total += float(((p - q) ** 2).mean())
+        else:
+            total -= float((q * p.log()).sum())
+        confidence += float(q.max())
+    count = float(real.sum())
+    assert losses['loss_unsup'].item() == pytest.approx(0.7 * total / count, rel=1e-4)
+    assert losses['confidence'].item() == pytest.approx(confidence / count)
 
 
 def test_perfect_agreement_gives_zero(make_method, make_batch):
