@@ -107,6 +107,11 @@ def add_labelling(parser: argparse.ArgumentParser) -> None:
         'classes that the image is tagged with',
     )
     group.add_argument(
+        '--allow-empty',
+        action='store_true',
+        help='images may be tagged with nothing but background',
+    )
+    group.add_argument(
         '--threshold', type=float, help='pixels of less probability are void (255)'
     )
     group.add_argument('--soft', action='store_true', help='also keep probabilities')
@@ -176,7 +181,8 @@ def main(argv: list[str] | None = None) -> None:
     settings = {name: getattr(args, name) for name in names}
     tags = None
     if args.tags:
-        tags = tags_to_label(args.tags, dataset, metainfo.get('classes'))
+        classes = metainfo.get('classes')
+        tags = tags_to_label(args.tags, dataset, classes, args.allow_empty)
     manifest = make_manifest(
         networks,
         dataset,

@@ -108,7 +108,10 @@ def test_pipeline(cfg: Config) -> list[dict]:
 
 
 def tags_to_label(
-    path: str, dataset: UnlabeledDataset, classes: Sequence[str] | None
+    path: str,
+    dataset: UnlabeledDataset,
+    classes: Sequence[str] | None,
+    allow_empty: bool = False,
 ) -> Tensor:
     """Read the tags of images to label.
 
@@ -116,9 +119,10 @@ def tags_to_label(
         path: A file of ``tools/make_image_tags.py``, or a folder of VOC's XMLs.
         dataset: N images, listed, or with an XML, under their ids.
         classes: Names of the C classes of the training.
+        allow_empty: Whether an image may have no class but background.
 
     Returns:
-        (N, C) bool.
+        (N, C) bool, at least one class for each image.
 
     Raises:
         ValueError: It is the file of another data set, an image has no tags, or one
@@ -141,8 +145,15 @@ def tags_to_label(
         img_suffix=(
             suffix if isinstance(suffix, str) else os.path.splitext(images[0])[1]
         ),
+        allow_empty=allow_empty,
     )
     rows = [load(dict(img_path=image))['gt_tags'] for image in images]
+    for image, row in zip(images, rows, strict=True):
+        if not row.any():
+            raise ValueError(
+                f'{path} has no tag at all for {image}, so no class may label it: add '
+                'its tags, or take it off the list'
+            )
     return torch.from_numpy(np.stack(rows))
 
 

@@ -1,6 +1,8 @@
 """LPL's recipes: what each stage learns from, labels, and is tested on."""
 
 import copy
+from inspect import signature
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -8,6 +10,7 @@ from mmengine.config import Config
 from mmengine.model import revert_sync_batchnorm
 from mmengine.optim import build_optim_wrapper
 
+from mmsemi.datasets.transforms import StrongAugment
 from mmsemi.engine.runner.recipe import load_stage
 from mmsemi.registry import HOOKS, MODELS
 
@@ -24,6 +27,7 @@ BATCHES = {
     'camvid': [dict(labeled=8, weak=8), dict(labeled=8, pseudo=8)],
     'toyvoc': [dict(labeled=8, weak=8), dict(labeled=4, pseudo=4)],
 }
+CONFIGS = Path(__file__).parents[2] / 'configs'
 CLASSES = {'voc12aug': 21, 'camvid': 11, 'toyvoc': 7}
 
 pytestmark = pytest.mark.usefixtures('default_scope')
@@ -69,7 +73,7 @@ def test_two_stages_and_what_they_train(recipes):
 
 
 def test_numbers(recipes):
-    for data, _, configs in recipes:
+    for data, leaf, configs in recipes:
         assert [cfg.train_cfg.max_iters for cfg in configs] == LENGTHS[data]
         assert [cfg.optim_wrapper.optimizer.lr for cfg in configs] == RATES[data]
         loaders = [cfg.train_dataloader for cfg in configs]
@@ -81,9 +85,31 @@ def test_numbers(recipes):
         if data == 'voc12aug':
             optimizer = configs[0].optim_wrapper.optimizer
             assert (optimizer.momentum, optimizer.weight_decay) == (0.9, 4e-5)
-            assert configs[0].param_scheduler[0].power == 0.9
-            head = configs[1].model.decode_head
+            for cfg in configs:
+                assert cfg.param_scheduler[0].power == 0.9
+                assert cfg.param_scheduler[0].eta_min == 0
+            backbone, head = (configs[1].model[k] for k in ('backbone', 'decode_head'))
+            assert f'r{backbone.depth}' == leaf.name['backbone']
+            assert tuple(backbone.strides) == (1, 2, 1, 1)
+            assert tuple(backbone.dilations) == (1, 1, 2, 4)
+            assert backbone.contract_dilation and 'multi_grid' not in backbone
             assert tuple(head.dilations) == (1, 6, 12, 18)
+            default = signature(MODELS.get(head.type)).parameters['aspp_dropout_ratio']
+            assert head.get('aspp_dropout_ratio', default.default) == 0.5
+            assert head.dropout_ratio == 0
+            (strong,) = (
+                step
+                for step in configs[0].train_dataloader.dataset.labeled.pipeline
+                if step.type == 'StrongAugment'
+            )
+            assert (
+                StrongAugment(**{k: strong[k] for k in strong if k != 'type'}).num_ops
+                == 2
+            )
+            factors = [
+                view.scale_factor for view in configs[0].tta_pipeline[1].transforms[0]
+            ]
+            assert factors == SCALES[data]
 
 
 def test_strong_and_weak_images(recipes):
@@ -164,6 +190,33 @@ def test_evaluation_with_tags_in_stage_1_only(recipes):
         assert 'LoadImageTags' not in str(second.tta_pipeline)
         plain = load_stage(str(leaf.path), dict(predict_with_tags=False), 'lpl')
         assert not plain.model.predict_with_tags
+
+
+def test_without_a_file_of_validation_tags(recipes):
+    changes = dict(
+        predict_with_tags=False,
+        tagged_test_pipeline='{test_pipeline}',
+        tagged_tta_pipeline='{tta_pipeline}',
+    )
+    readme = (CONFIGS / 'lpl/README.md').read_text()
+    for name in ('test_pipeline', 'tta_pipeline'):
+        assert f"tagged_{name}='{{{name}}}'" in readme
+    for _, leaf, (_, second) in recipes:
+        first = load_stage(str(leaf.path), changes, 'lpl')
+        for name in ('val_dataloader', 'test_dataloader', 'tta_pipeline'):
+            assert first[name] == second[name]
+            assert 'LoadImageTags' not in str(first[name])
+
+
+def test_images_of_nothing_but_background(recipes):
+    for _, leaf, (first, _) in recipes:
+        for found, value in (
+            (first, False),
+            (load_stage(str(leaf.path), dict(allow_empty=True), 'lpl'), True),
+        ):
+            text = str(found.to_dict())
+            assert text.count(f"'allow_empty': {value}") == 7
+            assert text.count("'allow_empty'") == 7
 
 
 def test_scores_are_averaged_and_the_crf_comes_last(recipes):

@@ -243,6 +243,18 @@ def test_bad_tags(tags, message, images, tmp_path):
         tags_to_label(path, images('unlabeled'), [*'xyz'])
 
 
+def test_images_of_nothing_but_background(images, tmp_path):
+    path = write_tags(tmp_path / 't.json', c=['x'], d=['y'], e=[], f=['z'])
+    classes = ['background', *'xyz']
+    with pytest.raises(ValueError, match=r"'e', has no tag of a class.* allow_empty"):
+        tags_to_label(path, images('unlabeled'), classes)
+    found = tags_to_label(path, images('unlabeled'), classes, allow_empty=True)
+    assert found[2].tolist() == [1, 0, 0, 0]
+    # no class would be left, or all
+    with pytest.raises(ValueError, match=r't\.json has no tag at all for .*e\.'):
+        tags_to_label(path, images('unlabeled'), [*'xyz'], allow_empty=True)
+
+
 def test_no_tags(images, tmp_path):
     with pytest.raises(FileNotFoundError, match=r'no tag file .*t\.json'):
         tags_to_label(str(tmp_path / 't.json'), images('all'), [*'xyz'])

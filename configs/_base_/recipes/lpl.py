@@ -15,6 +15,8 @@ lr = 0.001
 background = True
 # of both networks in the first stage: images of validation and test with their tags
 predict_with_tags = True
+# whether an image may be tagged with nothing but background
+allow_empty = False
 # test-time augmentation of the labels, whose scores are averaged
 scales = [0.5, 0.75, 1.0, 1.25, 1.5]
 flip = True
@@ -32,6 +34,7 @@ load_tags = dict(
     img_folder='{data_root}/{images}',
     img_suffix='{img_suffix}',
     classes='{dataset_type}',
+    allow_empty='{allow_empty}',
 )
 load_val_tags = dict(
     type='LoadImageTags',
@@ -40,6 +43,7 @@ load_val_tags = dict(
     img_folder='{data_root}/{val_images}',
     img_suffix='{img_suffix}',
     classes='{dataset_type}',
+    allow_empty='{allow_empty}',
 )
 # masks and tags, strongly augmented
 strong = dict(
@@ -130,6 +134,7 @@ stages = [
                     flip='{flip}',
                     fuse='logits',
                     tags='{tags}',
+                    allow_empty='{allow_empty}',
                     truth_dir='{truth}',
                 ),
             ],

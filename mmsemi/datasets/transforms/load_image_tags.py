@@ -95,7 +95,8 @@ class LoadImageTags(BaseTransform):
 
         Raises:
             FileNotFoundError: The image has no XML or mask.
-            ValueError: The image has no tags, or they contradict its mask.
+            ValueError: The image has no tags, they contradict its mask, or this has a
+                label that is no class.
         """
         image = results['img_path']
         mask = self._loaded_mask(results)
@@ -172,9 +173,9 @@ class LoadImageTags(BaseTransform):
     def _check_mask(
         self, mask: np.ndarray, tags: np.ndarray, source: str, image: str
     ) -> None:
-        labels = np.unique(mask)
-        labels = labels[labels < len(self.classes)]
-        wrong = [self.classes[label] for label in labels[~tags[labels]]]
+        # without what tags_of_mask adds for void pixels
+        found = tags_of_mask(mask[mask != VOID], self.classes, f'the mask of {image}')
+        wrong = [self.classes[label] for label in np.flatnonzero(found & ~tags)]
         if wrong:
             raise ValueError(
                 f'the mask of {image} has pixels of {wrong}, which {source} does not '

@@ -68,6 +68,8 @@ class PseudoLabelHook(Hook):
         tags: File of image tags (``tools/make_image_tags.py``), or folder of VOC's
             XMLs: a pixel gets the most likely class that its image is tagged with. By
             default all classes may be.
+        allow_empty: Whether an image may be tagged with nothing but background.
+            Defaults to False.
 
     Raises:
         ValueError: Before the first step: a value is outside its range, the folder
@@ -97,6 +99,7 @@ class PseudoLabelHook(Hook):
         amp: bool = False,
         fuse: str = 'softmax',
         tags: str | None = None,
+        allow_empty: bool = False,
     ) -> None:
         if checkpoint not in ('last', 'best'):
             raise ValueError(
@@ -121,7 +124,7 @@ class PseudoLabelHook(Hook):
         self.batch_size = batch_size
         self.num_workers = num_workers
         self.truth_dir = truth_dir
-        self.tags = tags
+        self.tags, self.allow_empty = tags, allow_empty
         self.settings: dict[str, Any] = dict(
             scales=list(scales),
             flip=flip,
@@ -234,7 +237,8 @@ class PseudoLabelHook(Hook):
         """Return the tags of the images (N, C); None without a file."""
         if self.tags is None:
             return None
-        return tags_to_label(self.tags, dataset, _metainfo(runner).get('classes'))
+        classes = _metainfo(runner).get('classes')
+        return tags_to_label(self.tags, dataset, classes, self.allow_empty)
 
 
 def _are_numbers(values: Any) -> bool:

@@ -31,7 +31,8 @@ class LPL(SemiBaseSegmentor):
     `Learning pseudo labels for semi-and-weakly supervised semantic segmentation
     <https://doi.org/10.1016/j.patcog.2022.108925>`_. Few images have masks, all have
     tags. HybridNet learns from the masks and labels the weak images; PseudoNet learns
-    from these labels only, so that its accuracy on the masks measures them. The more
+    from the weak images alone, so that its accuracy on the masks measures their labels
+    (nearly: the few weak images that have a mask are labelled by it). The more
     accurate PseudoNet is on the classes of an image, the more HybridNet learns from
     PseudoNet's labels in turn. No softmax here goes beyond the tags of the image.
 
@@ -47,6 +48,9 @@ class LPL(SemiBaseSegmentor):
     ``zero_iou_as_one``, ``count_void``, ``label_padding``. A fifth, that PseudoNet's
     learning rate never decays, is one of its optimiser; here one optimiser holds both
     networks, which is the same as two, since no gradient crosses between them.
+
+    A plain checkpoint (``load_from``) gives both networks the same weights. One that
+    was trained on the masks of s spoils the measure: PseudoNet knows them then.
 
     Args:
         segmentor: Config of both networks, any mmseg segmentor without auxiliary
@@ -158,7 +162,7 @@ class LPL(SemiBaseSegmentor):
         }
 
         # 4. L_seg of HybridNet = CCE(f_H(s), masks), and of PseudoNet
-        #    = CCE(f_P(w), y_H(w)), which never sees a mask of s.
+        #    = CCE(f_P(w), y_H(w)), which learns nothing from s.
         losses['loss_seg_hybrid'] = class_aware_cross_entropy(
             f_h[s], label, tags[s], eps=self.eps
         )

@@ -153,6 +153,16 @@ def test_mask_contradicts_the_tags(tagged, mask_class):
     assert load(tagged, mask=mask, check_mask=False).tolist() == [1, 1, 0, 0]
 
 
+def test_mask_with_a_label_that_is_no_class(tagged):
+    mask = np.full((40, 48), 255, np.uint8)
+    mask[0] = 100
+    with pytest.raises(
+        ValueError, match=r'the mask of .* holds the label\(s\) \[100\]'
+    ):
+        load(tagged, mask=mask)
+    assert load(tagged, mask=np.full_like(mask, 255)).any()
+
+
 def test_tag_without_pixels_is_no_contradiction(tagged):
     """Small and hidden objects are void in many masks."""
     assert load(tagged, mask=np.zeros((40, 48), np.uint8)).sum() > 1

@@ -291,3 +291,7 @@ def test_wrong_input(image):
         run(image, 0, np.zeros((24, 30), np.uint8))
     with pytest.raises(ValueError, match='does not move the boxes of a'):
         StrongAugment()(dict(img=image, img_path='a.jpg', gt_bboxes=np.zeros((1, 4))))
+
+
+def test_what_is_outside_has_imagenets_mean_colour():
+    assert StrongAugment().fill == (124, 116, 104)

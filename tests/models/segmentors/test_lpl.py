@@ -198,7 +198,7 @@ def test_who_learns_from_what(make_lpl, batch):
         assert all(p.grad is None for p in other.parameters()), name
 
 
-def test_masks_reach_pseudonet_by_no_way(make_lpl, batch):
+def test_masks_of_strong_images_reach_pseudonet_by_no_way(make_lpl, batch):
     """Its gradient is the same whatever the masks of the strong half are."""
     gradients = []
     for value in (0, 2):
