@@ -13,6 +13,8 @@ lpl_lr = 0.001
 lr = 0.001
 # whether class 0 is the background
 background = True
+# of the first stage, one for each class; None: all alike, as released
+class_weight = None
 # of both networks in the first stage: images of validation and test with their tags
 predict_with_tags = True
 # whether an image may be tagged with nothing but background
@@ -101,6 +103,7 @@ stages = [
                 type='LPL',
                 segmentor='{model}',
                 background='{background}',
+                class_weight='{class_weight}',
                 predict_with_tags='{predict_with_tags}',
             ),
             'train_cfg.max_iters': '{lpl_iters}',

@@ -20,6 +20,7 @@ def class_aware_cross_entropy(
     ignore_index: int = 255,
     eps: float | None = None,
     reduction: str = 'mean',
+    class_weight: Tensor | None = None,
 ) -> Tensor:
     r"""Cross entropy with a softmax over the tagged classes only.
 
@@ -41,18 +42,22 @@ def class_aware_cross_entropy(
         eps: The released code's 1e-5, added to the sum and to the probability:
             -log(e^{x_y} / (sum + eps) + eps). By default the exact formula.
         reduction: ``'mean'`` over the pixels that count, ``'sum'`` or ``'none'``.
+        class_weight: Factor (C,) of the pixels labelled with each class. The mean is
+            over pixels, not weights, as mmseg's. By default all are 1, as released.
 
     Returns:
         Scalar, 0 with a gradient of 0 if no pixel counts; for ``'none'`` (B, H, W),
         0 where a pixel does not count. float32.
 
     Raises:
-        ValueError: The shapes do not fit, ``tags`` is not bool, ``eps`` is not above
-            0, or ``reduction`` is unknown.
+        ValueError: The shapes do not fit, ``tags`` is not bool, ``class_weight`` is
+            not of C classes, ``eps`` is not above 0, or ``reduction`` is unknown.
     """
     batch, num_classes, *size = logits.shape
     check_same_shape((batch, *size), label=label)
     check_tags(tags, batch, num_classes)
+    if class_weight is not None:
+        check_same_shape((num_classes,), class_weight=class_weight)
     if eps is not None and not eps > 0:
         raise ValueError(f'eps is {eps}: give a number above 0, or None')
     if reduction not in REDUCTIONS:
@@ -71,6 +76,7 @@ def class_aware_cross_entropy(
     loss = F.nll_loss(
         log_prob,
         label,
+        weight=None if class_weight is None else class_weight.to(log_prob),
         ignore_index=ignore_index,
         reduction='none' if reduction == 'none' else 'sum',
     )

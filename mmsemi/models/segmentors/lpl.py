@@ -1,6 +1,8 @@
 """LPL: learning pseudo labels from few masks and the tags of all images."""
 
 import copy
+from collections.abc import Sequence
+from functools import partial
 from typing import Any
 
 import torch
@@ -54,11 +56,14 @@ class LPL(SemiBaseSegmentor):
 
     Args:
         segmentor: Config of both networks, any mmseg segmentor without auxiliary
-            heads. Each is initialised by itself. The head's own loss is not used.
+            heads. Each is initialised by itself. The head's own loss is not used,
+            nor the class weights in it: give ``class_weight``.
         background: Whether class 0 is the background, which is no class of the
             multi-label loss. Defaults to True.
         iou_decay: Weight of the past in the running IoU. Defaults to 0.99.
         reliability_power: Exponent of the image weights. Defaults to 8.
+        class_weight: Factor of each class in the class-aware cross entropies, not the
+            paper's. Defaults to None: all alike.
         predict_with_tags: Predict the classes that the image is tagged with only;
             the images of validation and test need tags then. Defaults to False.
         eps: 1e-5, as released: see :func:`class_aware_cross_entropy`.
@@ -79,6 +84,7 @@ class LPL(SemiBaseSegmentor):
 
     hybrid: Any
     pseudo: Any
+    class_weight: Tensor | None
 
     def __init__(
         self,
@@ -87,6 +93,7 @@ class LPL(SemiBaseSegmentor):
         background: bool = True,
         iou_decay: float = 0.99,
         reliability_power: float = 8.0,
+        class_weight: Sequence[float] | None = None,
         predict_with_tags: bool = False,
         eps: float | None = None,
         zero_iou_as_one: bool = False,
@@ -113,6 +120,13 @@ class LPL(SemiBaseSegmentor):
         self.running_iou = RunningClassIoU(
             self.num_classes, iou_decay, count_void=count_void
         )
+        if class_weight is not None and len(class_weight) != self.num_classes:
+            raise ValueError(
+                f'class_weight lists {len(class_weight)} numbers for '
+                f'{self.num_classes} classes: give one for each'
+            )
+        weights = None if class_weight is None else torch.tensor(class_weight).float()
+        self.register_buffer('class_weight', weights, persistent=False)
         self.first_object = int(background)
         self.reliability_power = reliability_power
         self.predict_with_tags = predict_with_tags
@@ -163,12 +177,11 @@ class LPL(SemiBaseSegmentor):
 
         # 4. L_seg of HybridNet = CCE(f_H(s), masks), and of PseudoNet
         #    = CCE(f_P(w), y_H(w)), which learns nothing from s.
-        losses['loss_seg_hybrid'] = class_aware_cross_entropy(
-            f_h[s], label, tags[s], eps=self.eps
+        cce = partial(
+            class_aware_cross_entropy, eps=self.eps, class_weight=self.class_weight
         )
-        losses['loss_seg_pseudo'] = class_aware_cross_entropy(
-            f_p[w], cross_h, tags[w], eps=self.eps
-        )
+        losses['loss_seg_hybrid'] = cce(f_h[s], label, tags[s])
+        losses['loss_seg_pseudo'] = cce(f_p[w], cross_h, tags[w])
 
         # 5. Dynamic evaluation: PseudoNet's running IoU on s (l. 173 to 190).
         self.running_iou.update(y_p[s], label)
@@ -179,9 +192,7 @@ class LPL(SemiBaseSegmentor):
         omega = image_reliability(
             iou, tags[w], self.reliability_power, self.zero_iou_as_one
         )
-        cross = class_aware_cross_entropy(
-            f_h[w], cross_p, tags[w], eps=self.eps, reduction='none'
-        )
+        cross = cce(f_h[w], cross_p, tags[w], reduction='none')
         losses['loss_pct'] = (omega[:, None, None] * cross).mean()
 
         # 7. The sum of the four is minimised.

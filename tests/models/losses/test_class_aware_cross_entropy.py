@@ -22,7 +22,7 @@ def make_batch(dtype=torch.float32):
     return logits, label
 
 
-def slow(logits, label, tags, eps=0.0):
+def slow(logits, label, tags, eps=0.0, weights=(1, 1, 1, 1)):
     """One pixel at a time, in Python numbers."""
     terms = torch.zeros(label.shape, dtype=torch.double)
     valid = []
@@ -32,7 +32,7 @@ def slow(logits, label, tags, eps=0.0):
             continue
         scores = logits[b, :, y, x].tolist()
         total = eps + sum(math.exp(s) for k, s in enumerate(scores) if tags[b, k])
-        terms[b, y, x] = -math.log(math.exp(scores[c]) / total + eps)
+        terms[b, y, x] = -weights[c] * math.log(math.exp(scores[c]) / total + eps)
         valid.append(float(terms[b, y, x]))
     return terms, sum(valid) / max(len(valid), 1)
 
@@ -45,14 +45,21 @@ def test_value():
 
 
 @pytest.mark.parametrize('eps', [None, 1e-5, 0.1])
-def test_matches_slow_computation(eps):
+@pytest.mark.parametrize('weights', [None, (0.5, 2, 1, 3)])
+def test_matches_slow_computation(eps, weights):
     logits, label = make_batch()
     label[0, 0, 0], label[1, 2, 3] = 1, 0  # outside of the tags
-    terms, mean = slow(logits, label, TAGS, eps or 0)
+    terms, mean = slow(logits, label, TAGS, eps or 0, weights or [1] * 4)
+    class_weight = None if weights is None else torch.tensor(weights)
 
     def loss(reduction):
         return class_aware_cross_entropy(
-            logits, label, TAGS, eps=eps, reduction=reduction
+            logits,
+            label,
+            TAGS,
+            eps=eps,
+            reduction=reduction,
+            class_weight=class_weight,
         )
 
     torch.testing.assert_close(loss('none'), terms.float(), rtol=1e-4, atol=1e-5)
@@ -169,6 +176,10 @@ def test_other_ignore_index():
         (dict(label=torch.zeros(2, 5, 5).long()), r'label has shape \(2, 5, 5\)'),
         (dict(tags=TAGS[:1]), r'tags has shape \(1, 4\), but \(2, 4\)'),
         (dict(tags=TAGS.float()), r'tags are torch\.float32: give torch\.bool'),
+        (
+            dict(class_weight=torch.ones(3)),
+            r'class_weight has shape \(3,\), but \(4,\)',
+        ),
         (dict(eps=0), 'eps is 0: give a number above 0'),
         (dict(reduction='max'), r"reduction='max': choose one of \('mean', 'sum'"),
     ],

@@ -19,6 +19,7 @@ from mmsemi.engine import SemiDistributedDataParallel
 from mmsemi.registry import MODELS
 
 RELEASED = dict(eps=1e-5, zero_iou_as_one=True, count_void=True, label_padding=True)
+WEIGHTS = (0.5, 2.0, 1.0, 3.0)
 TERMS = ('loss_cls_hybrid', 'loss_seg_hybrid', 'loss_seg_pseudo', 'loss_pct')
 
 
@@ -70,23 +71,24 @@ def outputs(model, inputs):
     ]
 
 
-def cce(scores, label, tags, eps):
+def cce(scores, label, tags, eps, weighted):
     """The released loss map (H, W) of one image, and where it counts."""
     terms = np.zeros(label.shape)
+    weights = WEIGHTS if weighted else [1] * 4
     for y, x in np.ndindex(*label.shape):
         if label[y, x] != 255 and tags[label[y, x]]:
             prob = np.exp(scores[:, y, x] - scores[:, y, x].max() * (eps == 0))
             ratio = prob[label[y, x]] / (prob[tags].sum() + eps)
-            terms[y, x] = -math.log(ratio + eps)
+            terms[y, x] = -weights[label[y, x]] * math.log(ratio + eps)
     return terms, (label != 255) & tags[np.minimum(label, 3)]
 
 
-def mean_cce(scores, labels, tags, eps):
-    parts = [cce(*image, eps) for image in zip(scores, labels, tags, strict=True)]
+def mean_cce(scores, labels, tags, *settings):
+    parts = [cce(*image, *settings) for image in zip(scores, labels, tags, strict=True)]
     return sum(p[0].sum() for p in parts) / sum(p[1].sum() for p in parts)
 
 
-def reference(f_h, f_p, samples, state, *, released, first):
+def reference(f_h, f_p, samples, state, *, released, first, weighted):
     """The four terms, and the state (T, Q, TP) that is updated in place."""
     eps = 1e-5 if released else 0
     every = [*samples['sup'], *samples['weak']]
@@ -129,12 +131,13 @@ def reference(f_h, f_p, samples, state, *, released, first):
         if released:
             known = [value or 1.0 for value in known]
         pct += (
-            min(known) ** 8 * cce(f_h[2 + i], cross['p'][i], tags[2 + i], eps)[0].sum()
+            min(known) ** 8
+            * cce(f_h[2 + i], cross['p'][i], tags[2 + i], eps, weighted)[0].sum()
         )
     return dict(
         loss_cls_hybrid=np.mean(cls),
-        loss_seg_hybrid=mean_cce(f_h[:2], truth, tags[:2], eps),
-        loss_seg_pseudo=mean_cce(f_p[2:], cross['h'], tags[2:], eps),
+        loss_seg_hybrid=mean_cce(f_h[:2], truth, tags[:2], eps, weighted),
+        loss_seg_pseudo=mean_cce(f_p[2:], cross['h'], tags[2:], eps, weighted),
         loss_pct=pct / (2 * 33 * 33),
     )
 
@@ -142,8 +145,11 @@ def reference(f_h, f_p, samples, state, *, released, first):
 @pytest.mark.parametrize('background', [True, False])
 @pytest.mark.parametrize('released', [False, True])
 @pytest.mark.parametrize('hit', [0, 2800])
-def test_matches_reference(hit, released, background, make_lpl, batch):
-    model = make_lpl(background=background, **(RELEASED if released else {}))
+@pytest.mark.parametrize('weighted', [False, True])
+def test_matches_reference(weighted, hit, released, background, make_lpl, batch):
+    settings = dict(class_weight=WEIGHTS) if weighted else {}
+    settings |= RELEASED if released else {}
+    model = make_lpl(background=background, **settings)
     # class 3 is a tag of the weak image without a mask
     state = np.array([[3e3] * 4, [3e3] * 4, [2900, 2800, 2700, hit]])
     for name, row in zip(('true', 'predicted', 'hit'), state, strict=True):
@@ -155,6 +161,7 @@ def test_matches_reference(hit, released, background, make_lpl, batch):
             state,
             released=released,
             first=int(background),
+            weighted=weighted,
         )
         losses = model(*batch, mode='loss')
         for name in TERMS:
@@ -295,6 +302,8 @@ def test_wrong_options(make_lpl, tiny_segmentor):
         make_lpl(reliability_power=-1)
     with pytest.raises(ValueError, match=r'decay is 1\.5'):
         make_lpl(iou_decay=1.5)
+    with pytest.raises(ValueError, match='class_weight lists 3 numbers for 4 classes'):
+        make_lpl(class_weight=[1, 2, 3])
     head = dict(tiny_segmentor['decode_head'], type='FCNHead')
     with pytest.raises(ValueError, match="set the segmentor's auxiliary_head=None"):
         make_lpl(segmentor=tiny_segmentor | dict(auxiliary_head=head))
