@@ -6,8 +6,6 @@ _base_ = [
     '../_base_/default_runtime.py',
 ]
 background = False
-# those of the second stage, and of the other methods' losses on masks
-class_weight = _base_.model.decode_head.loss_decode.class_weight
 lpl_iters = 2500
 iters = 2500
 # as many labelled images a step as without the others

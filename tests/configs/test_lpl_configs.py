@@ -65,10 +65,10 @@ def test_two_stages_and_what_they_train(recipes):
         # one architecture, each from ImageNet's weights or none
         assert first.model.segmentor == second.model
         assert first.model.background == (data != 'camvid')
-        # as released without, but for the protocol of CamVid
-        weights = leaf.heads[0].loss_decode.get('class_weight')
-        assert first.model.class_weight == weights
-        assert (weights is None) == (data != 'camvid')
+        assert first.model.class_weight is None  # as released
+        weights = [1.0] * CLASSES[data]
+        changed = load_stage(str(leaf.path), dict(class_weight=weights), 'lpl')
+        assert changed.model.class_weight == weights
         assert first.load_from is None and second.load_from is None
         assert first.randomness.seed + 1 == second.randomness.seed
         assert first.custom_hooks[0].type == second.custom_hooks[0].type
