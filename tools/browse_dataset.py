@@ -19,7 +19,7 @@ from mmseg.structures import SegDataSample
 from PIL import Image, ImageDraw
 from torch.utils.data import DataLoader
 
-from mmsemi.engine.runner.recipe import load_stage
+from mmsemi.recipes.read import load_stage
 from mmsemi.registry import MODELS
 
 TITLE, GAP, SHORTEST = 14, 4, 160

@@ -13,7 +13,7 @@ from mmseg.datasets import BaseSegDataset
 from torch import nn
 
 from mmsemi.engine.runner.launch import check_checkpoint
-from mmsemi.engine.runner.recipe import load_stage
+from mmsemi.recipes.read import load_stage
 from mmsemi.models import build_contrastive_head
 from mmsemi.registry import DATASETS, METRICS, MODELS, TRANSFORMS
 

@@ -23,7 +23,7 @@ from mmsemi.engine.labeling_setup import (
 )
 from mmsemi.engine.pseudo_labeling import generate_pseudo_labels
 from mmsemi.engine.runner.launch import adapt_to_machine, check_checkpoint
-from mmsemi.engine.runner.recipe import load_stage
+from mmsemi.recipes.read import load_stage
 from mmsemi.models.utils.tta import FUSIONS
 from mmsemi.registry import DATASETS, MODELS
 

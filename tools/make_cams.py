@@ -21,7 +21,7 @@ from mmsemi.engine.image_batches import image_ids
 from mmsemi.engine.labeling_setup import images_to_label, make_manifest
 from mmsemi.engine.pseudo_labeling import truth_files
 from mmsemi.engine.runner.launch import adapt_to_machine, check_checkpoint
-from mmsemi.engine.runner.recipe import load_stage
+from mmsemi.recipes.read import load_stage
 from mmsemi.engine.seed_setup import seed_tags
 from mmsemi.evaluation.cam_evaluation import evaluate_cams
 from mmsemi.models.utils.cam import MODES

@@ -19,7 +19,7 @@ from mmsemi.datasets.pseudo_label_store import PseudoLabelStore
 from mmsemi.engine.labeling_setup import images_to_label, weights_sha256
 from mmsemi.engine.random_walk import walk_seeds
 from mmsemi.engine.runner.launch import adapt_to_machine, check_checkpoint
-from mmsemi.engine.runner.recipe import load_stage
+from mmsemi.recipes.read import load_stage
 from mmsemi.engine.seed_setup import (
     class_palette,
     label_manifest,

@@ -12,7 +12,7 @@ from mmsemi.engine.runner.launch import (
     check_checkpoint,
     set_work_dir,
 )
-from mmsemi.engine.runner.recipe import load_stage
+from mmsemi.recipes.read import load_stage
 
 
 def parse_args(argv: list[str] | None = None) -> argparse.Namespace:

@@ -11,12 +11,7 @@ model = dict(
     cps_weight=1.0,
     cutmix=True,
 )
-train_dataloader = dict(
-    dataset=dict(
-        labeled=dict(ann_file='splits/blender/662/labeled.txt'),
-        unlabeled=dict(ann_file='splits/blender/662/unlabeled.txt'),
-    )
-)
+train_dataloader = dict(dataset=dict(split='splits/blender/662'))
 optim_wrapper = dict(
     optimizer=dict(lr=0.0025, weight_decay=0.0004),
     paramwise_cfg=dict(norm_decay_mult=0.0, bias_decay_mult=0.0),

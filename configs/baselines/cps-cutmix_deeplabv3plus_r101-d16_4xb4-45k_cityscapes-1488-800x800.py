@@ -1,8 +1,3 @@
 _base_ = './cps-cutmix_deeplabv3plus_r101-d16_4xb4-45k_cityscapes-186-800x800.py'
-train_dataloader = dict(
-    dataset=dict(
-        labeled=dict(ann_file='splits/1488/labeled.txt'),
-        unlabeled=dict(ann_file='splits/1488/unlabeled.txt'),
-    )
-)
+train_dataloader = dict(dataset=dict(split='splits/1488'))
 train_cfg = dict(max_iters=44640)

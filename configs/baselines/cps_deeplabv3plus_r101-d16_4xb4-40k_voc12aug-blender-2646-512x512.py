@@ -1,8 +1,3 @@
 _base_ = './cps_deeplabv3plus_r101-d16_4xb4-40k_voc12aug-blender-662-512x512.py'
-train_dataloader = dict(
-    dataset=dict(
-        labeled=dict(ann_file='splits/blender/2646/labeled.txt'),
-        unlabeled=dict(ann_file='splits/blender/2646/unlabeled.txt'),
-    )
-)
+train_dataloader = dict(dataset=dict(split='splits/blender/2646'))
 train_cfg = dict(max_iters=39680)

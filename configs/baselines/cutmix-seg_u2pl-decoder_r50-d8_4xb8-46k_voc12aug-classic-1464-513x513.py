@@ -1,10 +1,5 @@
 _base_ = './mean-teacher_u2pl-decoder_r101-d8_4xb8-52k_voc12aug-classic-92-513x513.py'
-train_dataloader = dict(
-    dataset=dict(
-        labeled=dict(ann_file='splits/classic/1464/labeled.txt'),
-        unlabeled=dict(ann_file='splits/classic/1464/unlabeled.txt'),
-    )
-)
+train_dataloader = dict(dataset=dict(split='splits/classic/1464'))
 model = dict(
     cutmix=True,
     segmentor=dict(

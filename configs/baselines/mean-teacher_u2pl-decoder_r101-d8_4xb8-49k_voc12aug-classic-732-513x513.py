@@ -1,8 +1,3 @@
 _base_ = './mean-teacher_u2pl-decoder_r101-d8_4xb8-52k_voc12aug-classic-92-513x513.py'
-train_dataloader = dict(
-    dataset=dict(
-        labeled=dict(ann_file='splits/classic/732/labeled.txt'),
-        unlabeled=dict(ann_file='splits/classic/732/unlabeled.txt'),
-    )
-)
+train_dataloader = dict(dataset=dict(split='splits/classic/732'))
 train_cfg = dict(max_iters=49200)

@@ -1,10 +1,5 @@
 _base_ = './mean-teacher_u2pl-decoder_r101-d8_4xb8-52k_voc12aug-classic-92-513x513.py'
-train_dataloader = dict(
-    dataset=dict(
-        labeled=dict(ann_file='splits/classic/183/labeled.txt'),
-        unlabeled=dict(ann_file='splits/classic/183/unlabeled.txt'),
-    )
-)
+train_dataloader = dict(dataset=dict(split='splits/classic/183'))
 model = dict(
     segmentor=dict(
         backbone=dict(depth=50, init_cfg=dict(checkpoint='open-mmlab://resnet50_v1c'))

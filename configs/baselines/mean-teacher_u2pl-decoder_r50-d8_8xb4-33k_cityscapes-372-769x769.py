@@ -1,10 +1,5 @@
 _base_ = './mean-teacher_u2pl-decoder_r101-d8_8xb4-35k_cityscapes-186-769x769.py'
-train_dataloader = dict(
-    dataset=dict(
-        labeled=dict(ann_file='splits/372/labeled.txt'),
-        unlabeled=dict(ann_file='splits/372/unlabeled.txt'),
-    )
-)
+train_dataloader = dict(dataset=dict(split='splits/372'))
 model = dict(
     segmentor=dict(
         backbone=dict(depth=50, init_cfg=dict(checkpoint='open-mmlab://resnet50_v1c'))

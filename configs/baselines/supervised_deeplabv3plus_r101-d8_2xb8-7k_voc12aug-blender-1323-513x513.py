@@ -4,8 +4,6 @@ _base_ = [
     '../_base_/schedules/schedule_40k_head10x.py',
     '../_base_/default_runtime.py',
 ]
-train_dataloader = dict(
-    dataset=dict(labeled=dict(ann_file='splits/blender/1323/labeled.txt'))
-)
+train_dataloader = dict(dataset=dict(split='splits/blender/1323'))
 # 80 epochs of 83 steps
 train_cfg = dict(max_iters=6640)

@@ -4,6 +4,6 @@ _base_ = [
     '../_base_/schedules/schedule_40k.py',
     '../_base_/default_runtime.py',
 ]
-train_dataloader = dict(dataset=dict(labeled=dict(ann_file='splits/372/labeled.txt')))
+train_dataloader = dict(dataset=dict(split='splits/372'))
 # 200 epochs of 24 steps
 train_cfg = dict(max_iters=4800)

@@ -1,2 +1,2 @@
 _base_ = './supervised_deeplabv3plus_r18-d16_1xb8-2500_camvid-12-160x160.py'
-train_dataloader = dict(dataset=dict(labeled=dict(ann_file='splits/46/labeled.txt')))
+train_dataloader = dict(dataset=dict(split='splits/46'))

@@ -1,7 +1,5 @@
 _base_ = './supervised_u2pl-decoder_r101-d8_2xb8-480_voc12aug-classic-92-513x513.py'
-train_dataloader = dict(
-    dataset=dict(labeled=dict(ann_file='splits/blender/2646/labeled.txt'))
-)
+train_dataloader = dict(dataset=dict(split='splits/blender/2646'))
 model = dict(
     backbone=dict(depth=50, init_cfg=dict(checkpoint='open-mmlab://resnet50_v1c')),
 )

@@ -1,8 +1,3 @@
 _base_ = './unimatch_deeplabv3plus_r101-d16_4xb4-105k_voc12aug-classic-92-321x321.py'
-train_dataloader = dict(
-    dataset=dict(
-        labeled=dict(ann_file='splits/classic/183/labeled.txt'),
-        unlabeled=dict(ann_file='splits/classic/183/unlabeled.txt'),
-    )
-)
+train_dataloader = dict(dataset=dict(split='splits/classic/183'))
 train_cfg = dict(max_iters=104000)

@@ -4,12 +4,7 @@ _base_ = [
     '../_base_/schedules/schedule_40k_head10x.py',
     '../_base_/default_runtime.py',
 ]
-train_dataloader = dict(
-    dataset=dict(
-        labeled=dict(ann_file='splits/blender/1323/labeled.txt'),
-        unlabeled=dict(ann_file='splits/blender/1323/unlabeled.txt'),
-    )
-)
+train_dataloader = dict(dataset=dict(split='splits/blender/1323'))
 model = dict(_delete_=True, type='U2PL', segmentor=_base_.model, warmup_iters=578)
 # 80 epochs of 578 steps, the first of them on labels alone
 train_cfg = dict(max_iters=46240)

@@ -4,12 +4,7 @@ _base_ = [
     '../_base_/schedules/schedule_40k.py',
     '../_base_/default_runtime.py',
 ]
-train_dataloader = dict(
-    dataset=dict(
-        labeled=dict(ann_file='splits/372/labeled.txt'),
-        unlabeled=dict(ann_file='splits/372/unlabeled.txt'),
-    )
-)
+train_dataloader = dict(dataset=dict(split='splits/372'))
 model = dict(_delete_=True, type='U2PL', segmentor=_base_.model)
 # 200 epochs of 163 steps
 train_cfg = dict(max_iters=32600)

@@ -1,10 +1,5 @@
 _base_ = './u2pl_r101-d8_4xb8-52k_voc12aug-classic-92-513x513.py'
-train_dataloader = dict(
-    dataset=dict(
-        labeled=dict(ann_file='splits/classic/732/labeled.txt'),
-        unlabeled=dict(ann_file='splits/classic/732/unlabeled.txt'),
-    )
-)
+train_dataloader = dict(dataset=dict(split='splits/classic/732'))
 model = dict(warmup_iters=615)
 train_cfg = dict(max_iters=49200)
 custom_hooks = [

@@ -1,6 +1,7 @@
 """Several data sets, each under its name, drawn from in one batch."""
 
 import os
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
@@ -17,6 +18,44 @@ from mmsemi.datasets.wrapped import check_images, inner_datasets
 from mmsemi.registry import DATASETS
 
 
+def fill_parts(
+    sources: Mapping[str, Any], split: str | None, data_root: str | None
+) -> dict[str, Any]:
+    """Return the parts with what is said once for all of them.
+
+    Args:
+        sources: Name -> config of a part, in which other data sets may stand, as those
+            of a ``ConcatDataset``; anything else stays.
+        split: Folder of the lists, see :class:`MultiSourceDataset`.
+        data_root: Of the data sets without one.
+    """
+    default = {name: 'labeled' if name == 'labeled' else 'unlabeled' for name in sources}
+    return {
+        name: _filled(source, default[name], split, data_root)
+        for name, source in sources.items()
+    }
+
+
+def _filled(source: Any, subset: str, split: str | None, data_root: str | None) -> Any:
+    if not isinstance(source, Mapping):
+        return source
+    source = dict(source)
+    subset = source.pop('subset', subset)
+    for key in ('dataset', 'datasets'):
+        inner = source.get(key)
+        if isinstance(inner, Mapping):
+            source[key] = _filled(inner, subset, split, data_root)
+        elif isinstance(inner, (list, tuple)):
+            source[key] = [_filled(one, subset, split, data_root) for one in inner]
+    if 'dataset' in source or 'datasets' in source:
+        return source
+    if data_root is not None and source.get('data_root') is None:
+        source['data_root'] = data_root
+    if split is not None and not source.get('ann_file'):
+        source['ann_file'] = os.path.join(split, f'{subset}.txt')
+    return source
+
+
 @DATASETS.register_module()
 class MultiSourceDataset:
     """Named parts, e.g. ``labeled`` and ``unlabeled``, as one data set.
@@ -30,6 +69,11 @@ class MultiSourceDataset:
     the sample depends on its seed only.
 
     Args:
+        split: Folder of the lists, as ``tools/make_splits.py`` writes them: a part
+            without ``ann_file`` has the list of its ``subset``, by default
+            ``labeled`` of the part ``labeled`` and ``unlabeled`` of the others
+            (``{split}/labeled.txt``). Relative to ``data_root``.
+        data_root: Of the parts without one.
         allow_overlap: Let an image be in several parts, for methods that also
             use the labelled images as unlabelled ones, or several times in one.
             Defaults to False.
@@ -47,10 +91,13 @@ class MultiSourceDataset:
     def __init__(
         self,
         *,
+        split: str | None = None,
+        data_root: str | None = None,
         allow_overlap: bool = False,
         verify_files: bool = True,
         **sources: Any,
     ) -> None:
+        sources = fill_parts(sources, split, data_root)
         if not sources:
             raise ValueError(
                 'MultiSourceDataset has no part: name at least one, e.g. '
@@ -87,7 +134,8 @@ class MultiSourceDataset:
         elif not hasattr(source, 'get_data_info'):
             raise TypeError(
                 f'MultiSourceDataset got {name}={source!r}: a part is a data set or '
-                'its config; the options are allow_overlap and verify_files'
+                'its config; the options are split, data_root, allow_overlap and '
+                'verify_files'
             )
         if len(source) == 0:
             raise ValueError(

@@ -11,7 +11,7 @@ from mmengine.model import revert_sync_batchnorm
 from mmengine.optim import build_optim_wrapper
 
 from mmsemi.datasets.transforms import StrongAugment
-from mmsemi.engine.runner.recipe import load_stage
+from mmsemi.recipes.read import load_stage
 from mmsemi.registry import HOOKS, MODELS
 
 SCALES = {

@@ -5,7 +5,7 @@ import math
 import pytest
 from mmengine.config import Config
 
-from mmsemi.engine.runner.recipe import load_stage
+from mmsemi.recipes.read import load_stage
 
 PLUS = ['supervised', 'retrain_reliable', 'retrain']
 TOTAL = {'voc12aug': 10582, 'cityscapes': 2975}

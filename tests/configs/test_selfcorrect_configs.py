@@ -15,7 +15,7 @@ from mmengine.optim import build_optim_wrapper
 from mmengine.structures import InstanceData, PixelData
 from mmseg.structures import SegDataSample
 
-from mmsemi.engine.runner.recipe import load_stage, read_recipe
+from mmsemi.recipes.read import load_stage, read_recipe
 from mmsemi.registry import DATASETS, HOOKS, LOOPS, MODELS, TRANSFORMS
 
 FOLDER = Path(__file__).resolve().parents[2] / 'configs/selfcorrect'

@@ -13,7 +13,7 @@ from mmengine.model import revert_sync_batchnorm
 
 from mmsemi.datasets.splits import generate_split, read_split, write_splits
 from mmsemi.datasets.toy import generate_toyvoc, write_toyvoc_split
-from mmsemi.engine.runner.recipe import load_stage
+from mmsemi.recipes.read import load_stage
 from mmsemi.registry import DATASETS, MODELS
 
 CONFIGS = Path(__file__).resolve().parents[2] / 'configs/selfcorrect'

@@ -15,7 +15,7 @@ from PIL import Image
 
 from mmsemi.datasets.boxes import read_voc_boxes
 from mmsemi.datasets.toy import CLASSES, PALETTE, generate_toyvoc, write_toyvoc_split
-from mmsemi.engine.runner.recipe import load_stage
+from mmsemi.recipes.read import load_stage
 from mmsemi.registry import MODELS
 
 ROOT = Path(__file__).parents[2]

@@ -44,13 +44,13 @@ train_dataloader = dict(
     sampler=dict(type='MultiSourceSampler', num_per_source=dict(labeled=4)),
     dataset=dict(
         type='MultiSourceDataset',
+        split='splits/1-16',
         labeled=dict(
             type='ADE20KDataset',
             data_root=data_root,
             data_prefix=dict(
                 img_path='images/training', seg_map_path='annotations/training'
             ),
-            ann_file='splits/1-16/labeled.txt',
             pipeline=train_pipeline,
         ),
     ),

@@ -44,11 +44,11 @@ train_dataloader = dict(
     sampler=dict(type='MultiSourceSampler', num_per_source=dict(labeled=8)),
     dataset=dict(
         type='MultiSourceDataset',
+        split='splits/12',
         labeled=dict(
             type='CamVidDataset',
             data_root=data_root,
             data_prefix=dict(img_path='images/train', seg_map_path='annotations/train'),
-            ann_file='splits/12/labeled.txt',
             pipeline=train_pipeline,
         ),
     ),

@@ -40,11 +40,11 @@ train_dataloader = dict(
     sampler=dict(type='MultiSourceSampler', num_per_source=dict(labeled=4)),
     dataset=dict(
         type='MultiSourceDataset',
+        split='splits/186',
         labeled=dict(
             type='CityscapesDataset',
             data_root=data_root,
             data_prefix=dict(img_path='leftImg8bit/train', seg_map_path='gtFine/train'),
-            ann_file='splits/186/labeled.txt',
             pipeline=train_pipeline,
         ),
     ),

@@ -55,20 +55,19 @@ train_dataloader = dict(
     collate_fn=dict(type='branch_collate'),
     dataset=dict(
         type='MultiSourceDataset',
+        split='splits/1-16',
         labeled=dict(
             type='ADE20KDataset',
             data_root=data_root,
             data_prefix=dict(
                 img_path='images/training', seg_map_path='annotations/training'
             ),
-            ann_file='splits/1-16/labeled.txt',
             pipeline=labeled_pipeline,
         ),
         unlabeled=dict(
             type='UnlabeledDataset',
             data_root=data_root,
             data_prefix=dict(img_path='images/training'),
-            ann_file='splits/1-16/unlabeled.txt',
             pipeline=unlabeled_pipeline,
         ),
     ),

@@ -62,18 +62,17 @@ train_dataloader = dict(
     collate_fn=dict(type='branch_collate'),
     dataset=dict(
         type='MultiSourceDataset',
+        split='splits/12',
         labeled=dict(
             type='CamVidDataset',
             data_root=data_root,
             data_prefix=dict(img_path='images/train', seg_map_path='annotations/train'),
-            ann_file='splits/12/labeled.txt',
             pipeline=labeled_pipeline,
         ),
         unlabeled=dict(
             type='UnlabeledDataset',
             data_root=data_root,
             data_prefix=dict(img_path='images/train'),
-            ann_file='splits/12/unlabeled.txt',
             pipeline=unlabeled_pipeline,
         ),
     ),

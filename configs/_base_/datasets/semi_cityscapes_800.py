@@ -64,18 +64,17 @@ train_dataloader = dict(
     collate_fn=dict(type='branch_collate'),
     dataset=dict(
         type='MultiSourceDataset',
+        split='splits/186',
         labeled=dict(
             type='CityscapesDataset',
             data_root=data_root,
             data_prefix=dict(img_path='leftImg8bit/train', seg_map_path='gtFine/train'),
-            ann_file='splits/186/labeled.txt',
             pipeline=labeled_pipeline,
         ),
         unlabeled=dict(
             type='UnlabeledDataset',
             data_root=data_root,
             data_prefix=dict(img_path='leftImg8bit/train'),
-            ann_file='splits/186/unlabeled.txt',
             img_suffix='_leftImg8bit.png',
             pipeline=unlabeled_pipeline,
         ),

@@ -65,18 +65,17 @@ train_dataloader = dict(
     collate_fn=dict(type='branch_collate'),
     dataset=dict(
         type='MultiSourceDataset',
+        split='splits/seed0/24',
         labeled=dict(
             type='ToyVOCDataset',
             data_root=data_root,
             data_prefix=dict(img_path='JPEGImages', seg_map_path='SegmentationClass'),
-            ann_file='splits/seed0/24/labeled.txt',
             pipeline=labeled_pipeline,
         ),
         unlabeled=dict(
             type='UnlabeledDataset',
             data_root=data_root,
             data_prefix=dict(img_path='JPEGImages'),
-            ann_file='splits/seed0/24/unlabeled.txt',
             pipeline=unlabeled_pipeline,
         ),
     ),

@@ -64,20 +64,19 @@ train_dataloader = dict(
     collate_fn=dict(type='branch_collate'),
     dataset=dict(
         type='MultiSourceDataset',
+        split='splits/classic/92',
         labeled=dict(
             type='PascalVOCDataset',
             data_root=data_root,
             data_prefix=dict(
                 img_path='JPEGImages', seg_map_path='SegmentationClassAug'
             ),
-            ann_file='splits/classic/92/labeled.txt',
             pipeline=labeled_pipeline,
         ),
         unlabeled=dict(
             type='UnlabeledDataset',
             data_root=data_root,
             data_prefix=dict(img_path='JPEGImages'),
-            ann_file='splits/classic/92/unlabeled.txt',
             pipeline=unlabeled_pipeline,
         ),
     ),

@@ -1,13 +1,11 @@
-# CamVid for recipes: labelled images, and what a stage learns from labels of its own.
+# CamVid for recipes: labelled images, and those that learn from labels of an earlier
+# stage, under the names that ST and ST++ have for them.
 _base_ = './camvid.py'
-images = 'images/train'
-img_suffix = '.jpg'
-split = 'splits/12'
 pseudo = dict(
     type='CamVidDataset',
-    data_root='{data_root}',
-    data_prefix=dict(img_path='{images}'),
-    img_suffix='{img_suffix}',
+    data_root=_base_.data_root,
+    data_prefix=dict(img_path='images/train'),
+    img_suffix='.jpg',
     seg_map_suffix='.png',
     pipeline=[
         *_base_.train_pipeline[:-1],
@@ -17,14 +15,11 @@ pseudo = dict(
     ],
 )
 train_dataloader = dict(
+    batch_size=None,
     dataset=dict(
-        labeled=dict(
-            data_root='{data_root}',
-            data_prefix=dict(img_path='{images}'),
-            img_suffix='{img_suffix}',
-            ann_file='{split}/labeled.txt',
-        )
-    )
+        labeled=dict(img_suffix='.jpg'),
+        pseudo=pseudo,
+        reliable=pseudo,
+        unreliable=pseudo,
+    ),
 )
-val_dataloader = dict(dataset=dict(data_root='{data_root}'))
-test_dataloader = val_dataloader

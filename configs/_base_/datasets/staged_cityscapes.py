@@ -1,9 +1,7 @@
-# Cityscapes for recipes, at ST++'s crop: labelled images, and what a stage
-# learns from labels of its own.
+# Cityscapes for recipes, at ST++'s crop: labelled images, and
+# those that learn from labels of an earlier stage, under the names that ST and ST++
+# have for them.
 data_root = 'data/cityscapes/'
-images = 'leftImg8bit/train'
-img_suffix = '_leftImg8bit.png'
-split = 'splits/stpp/372'
 crop_size = (721, 721)
 weak = [
     # the longer side becomes 1024 to 4096 pixels, whatever it was
@@ -24,9 +22,9 @@ train_pipeline = [
 ]
 pseudo = dict(
     type='CityscapesDataset',
-    data_root='{data_root}',
-    data_prefix=dict(img_path='{images}'),
-    img_suffix='{img_suffix}',
+    data_root=data_root,
+    data_prefix=dict(img_path='leftImg8bit/train'),
+    img_suffix='_leftImg8bit.png',
     # the labels' names, not those of the true masks
     seg_map_suffix='.png',
     pipeline=[
@@ -63,20 +61,23 @@ tta_pipeline = [
     ),
 ]
 train_dataloader = dict(
-    batch_size=8,
+    batch_size=None,
     num_workers=4,
     persistent_workers=True,
-    sampler=dict(type='MultiSourceSampler', num_per_source=dict(labeled=8)),
+    sampler=dict(type='MultiSourceSampler'),
     dataset=dict(
         type='MultiSourceDataset',
+        split='splits/stpp/372',
         labeled=dict(
             type='CityscapesDataset',
-            data_root='{data_root}',
-            data_prefix=dict(img_path='{images}', seg_map_path='gtFine/train'),
-            img_suffix='{img_suffix}',
-            ann_file='{split}/labeled.txt',
+            data_root=data_root,
+            data_prefix=dict(img_path='leftImg8bit/train', seg_map_path='gtFine/train'),
+            img_suffix='_leftImg8bit.png',
             pipeline=train_pipeline,
         ),
+        pseudo=pseudo,
+        reliable=pseudo,
+        unreliable=pseudo,
     ),
 )
 val_dataloader = dict(
@@ -86,7 +87,7 @@ val_dataloader = dict(
     sampler=dict(type='DefaultSampler', shuffle=False),
     dataset=dict(
         type='CityscapesDataset',
-        data_root='{data_root}',
+        data_root=data_root,
         data_prefix=dict(img_path='leftImg8bit/val', seg_map_path='gtFine/val'),
         pipeline=test_pipeline,
     ),

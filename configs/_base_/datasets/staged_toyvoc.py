@@ -1,13 +1,11 @@
-# ToyVOC for recipes: labelled images, and what a stage learns from labels of its own.
+# ToyVOC for recipes: labelled images, and those that learn from labels of an earlier
+# stage, under the names that ST and ST++ have for them.
 _base_ = './toyvoc.py'
-images = 'JPEGImages'
-img_suffix = '.jpg'
-split = 'splits/seed0/24'
 pseudo = dict(
     type='ToyVOCDataset',
-    data_root='{data_root}',
-    data_prefix=dict(img_path='{images}'),
-    img_suffix='{img_suffix}',
+    data_root=_base_.data_root,
+    data_prefix=dict(img_path='JPEGImages'),
+    img_suffix='.jpg',
     pipeline=[
         *_base_.train_pipeline[:-1],
         # no blur: the texture is half of what makes a class
@@ -17,14 +15,11 @@ pseudo = dict(
     ],
 )
 train_dataloader = dict(
+    batch_size=None,
     dataset=dict(
-        labeled=dict(
-            data_root='{data_root}',
-            data_prefix=dict(img_path='{images}'),
-            img_suffix='{img_suffix}',
-            ann_file='{split}/labeled.txt',
-        )
-    )
+        labeled=dict(img_suffix='.jpg'),
+        pseudo=pseudo,
+        reliable=pseudo,
+        unreliable=pseudo,
+    ),
 )
-val_dataloader = dict(dataset=dict(data_root='{data_root}'))
-test_dataloader = val_dataloader

@@ -1,9 +1,7 @@
-# VOC 2012 augmented for recipes, at ST++'s crop: labelled images, and what a stage
-# learns from labels of its own.
+# VOC 2012 augmented for recipes, at ST++'s crop: labelled images, and
+# those that learn from labels of an earlier stage, under the names that ST and ST++
+# have for them.
 data_root = 'data/VOCdevkit/VOC2012/'
-images = 'JPEGImages'
-img_suffix = '.jpg'
-split = 'splits/classic/92'
 crop_size = (321, 321)
 weak = [
     # the longer side becomes 200 to 800 pixels, whatever it was
@@ -21,9 +19,9 @@ train_pipeline = [
 ]
 pseudo = dict(
     type='PascalVOCDataset',
-    data_root='{data_root}',
-    data_prefix=dict(img_path='{images}'),
-    img_suffix='{img_suffix}',
+    data_root=data_root,
+    data_prefix=dict(img_path='JPEGImages'),
+    img_suffix='.jpg',
     pipeline=[
         dict(type='LoadImageFromFile'),
         dict(type='LoadAnnotations'),
@@ -58,20 +56,23 @@ tta_pipeline = [
     ),
 ]
 train_dataloader = dict(
-    batch_size=8,
+    batch_size=None,
     num_workers=4,
     persistent_workers=True,
-    sampler=dict(type='MultiSourceSampler', num_per_source=dict(labeled=8)),
+    sampler=dict(type='MultiSourceSampler'),
     dataset=dict(
         type='MultiSourceDataset',
+        split='splits/classic/92',
         labeled=dict(
             type='PascalVOCDataset',
-            data_root='{data_root}',
-            data_prefix=dict(img_path='{images}', seg_map_path='SegmentationClassAug'),
-            img_suffix='{img_suffix}',
-            ann_file='{split}/labeled.txt',
+            data_root=data_root,
+            data_prefix=dict(img_path='JPEGImages', seg_map_path='SegmentationClassAug'),
+            img_suffix='.jpg',
             pipeline=train_pipeline,
         ),
+        pseudo=pseudo,
+        reliable=pseudo,
+        unreliable=pseudo,
     ),
 )
 val_dataloader = dict(
@@ -81,8 +82,8 @@ val_dataloader = dict(
     sampler=dict(type='DefaultSampler', shuffle=False),
     dataset=dict(
         type='PascalVOCDataset',
-        data_root='{data_root}',
-        data_prefix=dict(img_path='{images}', seg_map_path='SegmentationClass'),
+        data_root=data_root,
+        data_prefix=dict(img_path='JPEGImages', seg_map_path='SegmentationClass'),
         ann_file='ImageSets/Segmentation/val.txt',
         pipeline=test_pipeline,
     ),

@@ -46,11 +46,11 @@ train_dataloader = dict(
     sampler=dict(type='MultiSourceSampler', num_per_source=dict(labeled=8)),
     dataset=dict(
         type='MultiSourceDataset',
+        split='splits/seed0/24',
         labeled=dict(
             type='ToyVOCDataset',
             data_root=data_root,
             data_prefix=dict(img_path='JPEGImages', seg_map_path='SegmentationClass'),
-            ann_file='splits/seed0/24/labeled.txt',
             pipeline=train_pipeline,
         ),
     ),

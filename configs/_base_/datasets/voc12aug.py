@@ -40,13 +40,13 @@ train_dataloader = dict(
     sampler=dict(type='MultiSourceSampler', num_per_source=dict(labeled=8)),
     dataset=dict(
         type='MultiSourceDataset',
+        split='splits/classic/92',
         labeled=dict(
             type='PascalVOCDataset',
             data_root=data_root,
             data_prefix=dict(
                 img_path='JPEGImages', seg_map_path='SegmentationClassAug'
             ),
-            ann_file='splits/classic/92/labeled.txt',
             pipeline=train_pipeline,
         ),
     ),

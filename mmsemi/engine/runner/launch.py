@@ -2,7 +2,6 @@
 
 import logging
 import os
-from pathlib import Path
 from pickle import UnpicklingError
 
 import torch
@@ -14,66 +13,6 @@ from mmengine.logging import print_log
 from mmengine.runner import CheckpointLoader, Runner, find_latest_checkpoint
 from mmengine.utils.dl_utils import set_multi_processing
 from torch import Tensor, nn
-
-
-def load_config(path: str, options: dict | None = None) -> Config:
-    """Read a config and merge the options of the command line into it.
-
-    Raises:
-        FileNotFoundError: If there is no such file.
-    """
-    if not os.path.isfile(path):
-        raise FileNotFoundError(
-            f'the config {path} does not exist: the configs of mmsemi are under '
-            'configs/, e.g. configs/u2pl/'
-        )
-    cfg = Config.fromfile(path)
-    merge_options(cfg, options)
-    return cfg
-
-
-def merge_options(cfg: Config, options: dict | None) -> None:
-    """Merge the options of the command line into a config.
-
-    Raises:
-        ValueError: If one goes into what has no such place there.
-    """
-    try:
-        cfg.merge_from_dict(options or {})
-    except (AttributeError, KeyError, TypeError) as error:
-        shown = ' '.join(f'{key}={value}' for key, value in (options or {}).items())
-        raise ValueError(
-            f'{cfg.filename or "the config"} and --cfg-options {shown} do not fit: '
-            f'{str(error).rstrip(".")}. Replace the whole instead: a value by '
-            'key._delete_=True key.below=…, a list by key=[…]'
-        ) from error
-
-
-def set_work_dir(cfg: Config, config_path: str, work_dir: str | None) -> None:
-    """Choose the folder: command line, then config, then the config's name."""
-    if work_dir is not None:
-        cfg.work_dir = work_dir
-    elif cfg.get('work_dir') is None:
-        cfg.work_dir = str(Path('work_dirs') / Path(config_path).stem)
-
-
-def enable_amp(cfg: Config) -> None:
-    """Train in half precision: float16 on a GPU, bfloat16 on the CPU.
-
-    Raises:
-        ValueError: If the config has an optimiser wrapper of another kind.
-    """
-    wrapper = cfg.optim_wrapper
-    kind = wrapper.get('type', 'OptimWrapper')
-    if kind in ('AmpOptimWrapper', 'CPUAmpOptimWrapper', 'mmsemi.CPUAmpOptimWrapper'):
-        return
-    if kind != 'OptimWrapper':
-        raise ValueError(
-            f'--amp replaces OptimWrapper, but optim_wrapper.type is {kind!r}: '
-            'remove --amp or choose OptimWrapper'
-        )
-    wrapper.type = 'AmpOptimWrapper'
-    wrapper.loss_scale = 'dynamic'
 
 
 def adapt_to_machine(cfg: Config) -> None:
@@ -229,22 +168,6 @@ def last_checkpoint(folder: str) -> str | None:
     path = find_latest_checkpoint(folder)
     here = os.path.join(folder, os.path.basename(path or ''))
     return here if os.path.isfile(here) else path
-
-
-def choose_checkpoint(cfg: Config, resume: str) -> None:
-    """Say in the config what to continue from.
-
-    Without a checkpoint in the work dir, since the run was cut before its first, the
-    run starts as it did then, from the config's ``load_from`` if it has one.
-
-    Args:
-        cfg: The config, changed in place.
-        resume: A checkpoint, or ``'auto'`` for the last one of the work dir.
-    """
-    path = last_checkpoint(cfg.work_dir) if resume == 'auto' else resume
-    cfg.resume = bool(path)
-    if path:
-        cfg.load_from = path
 
 
 def train(cfg: Config) -> int:

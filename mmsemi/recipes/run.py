@@ -1,4 +1,4 @@
-"""Run the stages of a recipe in one process."""
+"""Run a training, or the stages of a recipe, in one process."""
 
 import gc
 import os
@@ -12,24 +12,30 @@ from mmengine.config import Config
 from mmengine.dist import barrier, broadcast_object_list, is_main_process
 from mmengine.logging import print_log
 
-from .launch import adapt_to_machine, join_processes, train
+from mmsemi.engine.runner.launch import adapt_to_machine, join_processes, train
+
+from .inputs import check_inputs
+from .preflight import check_config, check_labelling, check_labels, check_lists
 from .stage import Stage
-from .stage_checks import check_label_folders, check_labelling, check_lists
-from .stage_inputs import check_inputs
-from .stage_state import State, check_states, read_paths, read_state, write_note
+from .state import State, check_states, read_paths, read_state, write_note
 
 T = TypeVar('T')
 
 
 def run_stages(
-    stages: list[Stage], *, resume: bool = False, launcher: str = 'none', again: str
+    stages: list[Stage],
+    *,
+    resume: bool | str = False,
+    launcher: str = 'none',
+    again: str,
 ) -> None:
-    """Train the stages of a recipe in order, each in its folder.
+    """Check all that can be known, then train the stages in order, each in its folder.
 
     Args:
-        stages: From :func:`mmsemi.engine.runner.recipe.read_recipe`.
+        stages: From :func:`mmsemi.recipes.read.read_stages`.
         resume: Leave out the stages that are done, and go on with one that was cut.
-            By default nothing may be there.
+            By default nothing may be there. A path is the checkpoint that a plain
+            config goes on from, whatever its folder holds.
         launcher: As of mmengine's Runner.
         again: The command that goes on after a failure, for its message.
 
@@ -38,14 +44,22 @@ def run_stages(
         FileNotFoundError: If a list, an image, boxes, tags or weights of any stage
             are missing.
         BlockingIOError: If another process runs stages in the folder.
-        ValueError: If a stage does not fit this machine, its files are wrong, or its
-            work was done with another config.
-        RuntimeError: If a stage fails; its cause is the failure.
+        ValueError: If a stage does not fit this machine, its config or files are
+            wrong, or its work was done with another config.
+        RuntimeError: If a stage of several fails; its cause is the failure.
     """
+    if isinstance(resume, str) and stages[0].name:
+        raise ValueError(
+            f'--resume {resume}: the config is a recipe, whose stages go on from their '
+            'own last checkpoints: give --resume without a path'
+        )
     for stage in stages:
+        where = f'{stage.raw.filename}, {stage.title}' if stage.name else stage.title
+        check_labels(stage.raw, stage.reads, where)
+        check_config(stage.raw, where)
         cfg = _prepared(stage, {}, launcher)
     join_processes(cfg)
-    lock = FileLock(stages[0].folder.parent / 'recipe.lock')
+    lock = FileLock(stages[0].root / 'recipe.lock')
     from_rank_0(lambda: _take(lock))
     try:
         _run_all(stages, resume, launcher, again)
@@ -71,22 +85,30 @@ def _take(lock: FileLock) -> None:
         ) from error
 
 
-def _run_all(stages: list[Stage], resume: bool, launcher: str, again: str) -> None:
-    states = from_rank_0(lambda: check_states(stages, resume))
-    for stage, state in zip(stages, states, strict=True):
+def _run_all(
+    stages: list[Stage], resume: bool | str, launcher: str, again: str
+) -> None:
+    if isinstance(resume, str):
+        states = [State(checkpoint=resume)]
+    else:
+        states = from_rank_0(lambda: check_states(stages, resume))
+    pairs = list(zip(stages, states, strict=True))
+    for stage, state in pairs:
         if not state.done:
-            check_lists(stage.config(), f'stage {stage.name!r}')
-            check_label_folders(stage.config(), stage.folder)
-            check_labelling(stage.config(), f'stage {stage.name!r}')
-    from_rank_0(lambda: check_inputs(list(zip(stages, states, strict=True))))
-    for number, (stage, state) in enumerate(zip(stages, states, strict=True), 1):
+            check_lists(stage.raw, stage.title)
+            check_labelling(stage.raw, stage.folder, stage.title)
+    from_rank_0(lambda: check_inputs(pairs))
+    for number, (stage, state) in enumerate(pairs, 1):
         title = f'Stage {number} of {len(stages)}, {stage.name}, in {stage.folder}'
-        print_log(f'{title}: {state}', logger='current')
+        if stage.name or state.touched:
+            print_log(f'{title if stage.name else stage.folder}: {state}', 'current')
         if state.done:
             continue
         try:
             _run_stage(stage, state, stages[: number - 1], launcher)
         except Exception as error:
+            if not stage.name:
+                raise
             done = ', '.join(s.name for s in stages[: number - 1]) or 'none'
             raise RuntimeError(
                 f'{title}, failed: {type(error).__name__}: {error}\n'
@@ -121,14 +143,15 @@ def _prepared(stage: Stage, paths: dict[str, str], launcher: str) -> Config:
     cfg.work_dir = str(stage.folder)
     # Loggers, message hubs and visualizers are found by name, and a stage would go on
     # with those of the stage before.
-    title = cfg.get('experiment_name') or Path(stage.base.filename).stem
-    cfg.experiment_name = f'{title}_{stage.name}'
-    if cfg.get('visualizer'):
-        cfg.visualizer.name = f'{cfg.visualizer.get("name", title)}_{stage.name}'
+    if stage.name:
+        title = cfg.get('experiment_name') or Path(cfg.filename).stem
+        cfg.experiment_name = f'{title}_{stage.name}'
+        if cfg.get('visualizer'):
+            cfg.visualizer.name = f'{cfg.visualizer.get("name", title)}_{stage.name}'
     try:
         adapt_to_machine(cfg)
     except ValueError as error:
-        raise ValueError(f'stage {stage.name!r}: {error}') from error
+        raise ValueError(f'{stage.title}: {error}') from error
     return cfg
 
 
@@ -148,16 +171,16 @@ def from_rank_0(decide: Callable[[], T]) -> T:
 
 def plan(stages: list[Stage]) -> str:
     """Describe each stage: its state, its length, and what it reads."""
-    folder = stages[0].folder.parent
-    lines = [f'{len(stages)} stages in {folder}']
+    file = os.path.relpath(stages[0].raw.filename)
+    lines = [f'{file}: {len(stages)} stage{"s" * (len(stages) > 1)} in {stages[0].root}']
     for number, stage in enumerate(stages, 1):
         loop = _prepared(stage, {}, 'none').train_cfg
         length = f'{loop.get("max_iters")} iterations'
         if loop.get('max_iters') is None:
-            length = f'{loop.get("max_epochs")} epochs'
-        lines += [
-            f'{number}. {stage.name}: {read_state(stage)}',
-            f'     {os.path.relpath(stage.base.filename)}, {length}',
-        ]
+            part = loop.get('epoch_of')
+            length = f'{loop.get("max_epochs")} epochs' + (f' of {part!r}' * bool(part))
+        lines.append(
+            f'{number}. {stage.name or "train"}: {length}, {read_state(stage)}'
+        )
         lines += [f'     reads {r.stage}: {r.key}={r.value}' for r in stage.reads]
     return '\n'.join(lines)

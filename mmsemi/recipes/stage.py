@@ -1,55 +1,45 @@
 """One training of a recipe, and the checkpoints that it leaves."""
 
-import copy
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
 from mmengine.config import Config
 
-from .launch import enable_amp
+from .config import config_hooks
 from .placeholders import Reference, fill
 
 
 @dataclass
 class Stage:
-    """One training of a recipe.
+    """One training: a stage of a recipe, or all that a plain config is.
 
     Attributes:
-        name: Its name in the recipe.
+        name: Its name in the recipe, ``''`` of a plain config.
         folder: Its work dir.
-        base: Its config as the file has it.
-        options: What is merged into the config, in this order.
-        amp: Train in half precision.
+        raw: Its config, in which placeholders stand for what other stages write.
+        root: The recipe's work dir, which is the folder itself of a plain config.
         reads: What it reads from the stages before it and from itself.
-        number: Its place in the recipe, from 0, which is added to the seed.
     """
 
     name: str
     folder: Path
-    base: Config
-    options: list[dict] = field(default_factory=list)
-    amp: bool = False
+    raw: Config
+    root: Path
     reads: list[Reference] = field(default_factory=list)
-    number: int = 0
 
     def config(self, paths: Mapping[str, str] | None = None) -> Config:
-        """Merge the config.
+        """Return a copy of the config.
 
         Args:
             paths: Placeholder -> path. By default the placeholders stay.
         """
-        cfg = copy.deepcopy(self.base)
-        for options in self.options:
-            cfg.merge_from_dict(fill(options, paths or {}))
-        randomness = cfg.get('randomness') or {}
-        if randomness.get('seed') is not None:
-            # else all networks would start from the same weights
-            cfg.randomness.seed += self.number
-        if self.amp:
-            enable_amp(cfg)
-        return cfg
+        return Config(fill(self.raw.to_dict(), paths or {}), filename=self.raw.filename)
+
+    @property
+    def title(self) -> str:
+        """What messages call it."""
+        return f'stage {self.name!r}' if self.name else 'the training'
 
     @property
     def sources(self) -> list[str]:
@@ -58,8 +48,12 @@ class Stage:
 
 
 def check_checkpoints(stage: Stage, earlier: list[Stage], where: str) -> None:
-    """Refuse checkpoints that are not written."""
-    hooks = {source.name: checkpoint_hooks(source.config()) for source in earlier}
+    """Refuse checkpoints that are not written.
+
+    Raises:
+        ValueError: If an earlier stage writes none, or not one that is best.
+    """
+    hooks = {source.name: checkpoint_hooks(source.raw) for source in earlier}
     for reads in stage.reads:
         if not reads.what:
             continue
@@ -81,12 +75,12 @@ def check_checkpoints(stage: Stage, earlier: list[Stage], where: str) -> None:
 
 def checkpoint_hooks(cfg: Config) -> list[Mapping]:
     """Return the configs of the hooks that write checkpoints."""
-    hooks = list(cfg.get('custom_hooks') or [])
-    default = cfg.get('default_hooks') or {}
-    # mmengine's Runner has one unless the config takes it away
-    hooks.append(default.get('checkpoint', dict(type='CheckpointHook')))
-    return [h for h in hooks if h and 'CheckpointHook' in str(h.get('type'))]
+    hooks = [hook for _, hook in config_hooks(cfg)]
+    if 'checkpoint' not in (cfg.get('default_hooks') or {}):
+        # mmengine's Runner has one unless the config takes it away
+        hooks.append(dict(type='CheckpointHook'))
+    return [hook for hook in hooks if 'CheckpointHook' in str(hook.get('type'))]
 
 
-def _is_one(save_best: Any) -> bool:
-    return isinstance(save_best, str) or len(save_best) == 1
+def _is_one(save_best: object) -> bool:
+    return isinstance(save_best, str) or len(save_best) == 1  # type: ignore[arg-type]

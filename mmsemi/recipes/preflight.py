@@ -1,30 +1,24 @@
-"""What of a later stage can be known to be wrong before the first one starts."""
+"""What of a training can be known to be wrong before its first step."""
 
 import copy
-import inspect
 import os
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from mmengine.config import Config
-from mmengine.registry import LOOPS
 
-from mmsemi.datasets.pseudo_label_folder import check_label_folder, read_manifest
+from mmsemi.datasets.multi_source_dataset import fill_parts
+from mmsemi.engine.checks import ENDLESS, is_by_epoch
+from mmsemi.engine.runner.multi_source_train_loop import resolve_schedules
+from mmsemi.labeling.pseudo_label_folder import check_label_folder, read_manifest
 from mmsemi.registry import HOOKS
 
-from .fingerprint import LABELLING, hook_name
+from .config import config_hooks
+from .fingerprint import labeller
 from .placeholders import PLACEHOLDER, Reference, find
 
 NEEDED = ('model', 'train_dataloader', 'train_cfg', 'optim_wrapper')
 """What a config must have to train."""
-
-
-LABEL_DIRS = dict(
-    PseudoLabelHook='pseudo_labels',
-    RandomWalkHook='pseudo_labels',
-    AffinityLabelHook='affinity_labels',
-)
-"""The hooks that write labels, and where by default."""
 
 
 def check_config(cfg: Config, where: str) -> None:
@@ -35,8 +29,8 @@ def check_config(cfg: Config, where: str) -> None:
         where: How messages call the stage.
 
     Raises:
-        ValueError: If it has no model or the like, its loop has an unknown key or no
-            length, a schedule begins after its end, or the batches do not fit the
+        ValueError: If it has no model or the like, its loop has no length or never ends
+            an epoch, a schedule begins after its end, or the batches do not fit the
             sampler.
     """
     for key in NEEDED:
@@ -71,34 +65,27 @@ def check_config(cfg: Config, where: str) -> None:
 
 
 def _check_length(cfg: Config, where: str) -> None:
-    """Refuse a loop of unknown keys or no length, and a schedule of no length."""
+    """Refuse a loop of no length, epochs that never end, and a schedule of no length."""
     loop = cfg.train_cfg
-    kind = LOOPS.get(loop['type']) if isinstance(loop.get('type'), str) else None
-    known = set(inspect.signature(kind).parameters) if kind else set(loop)
-    unknown = sorted(set(loop) - known - {'type', 'by_epoch'})
-    if unknown:
-        raise ValueError(
-            f'{where}: train_cfg has the unknown key {unknown[0]!r}; '
-            f'{loop["type"]} knows {sorted(known - {"runner", "dataloader"})}'
-        )
-    lengths = {key: loop[key] for key in ('max_iters', 'max_epochs') if key in loop}
-    for key, length in lengths.items():
-        if not _is_count(length):
+    sampler = str((cfg.train_dataloader.get('sampler') or {}).get('type'))
+    if sampler.endswith('MultiSourceSampler') and is_by_epoch(loop):
+        raise ValueError(f'{where}: {ENDLESS}')
+    lengths = {key: loop[key] for key in ('max_iters', 'max_epochs') if loop.get(key)}
+    for key in ('max_iters', 'max_epochs'):
+        length = loop.get(key)
+        if length is not None and not _is_count(length):
             raise ValueError(
                 f'{where}: train_cfg.{key} = {length!r}: give an integer above 0'
             )
+    if not lengths:
+        raise ValueError(f'{where}: train_cfg has no length: give max_iters')
     schedules = cfg.get('param_scheduler') or []
-    for schedule in schedules if isinstance(schedules, Sequence) else [schedules]:
-        begin = schedule.get('begin', 0)
-        end = schedule.get('end')
-        if end is None and not schedule.get('by_epoch', True):
-            end = lengths.get('max_iters')
-        if isinstance(begin, int) and isinstance(end, int) and begin >= end:
-            raise ValueError(
-                f'{where}: the schedule {schedule.get("type")} begins at {begin}, but '
-                f'ends at {end}: train longer, or shorten the schedules before it '
-                '(param_scheduler)'
-            )
+    schedules = schedules if isinstance(schedules, Sequence) else [schedules]
+    if 'max_iters' in lengths:
+        try:
+            resolve_schedules(copy.deepcopy(list(schedules)), loop.max_iters)
+        except ValueError as error:
+            raise ValueError(f'{where}: {error}') from error
 
 
 def _is_count(value: Any) -> bool:
@@ -131,34 +118,28 @@ def check_labels(cfg: Mapping, reads: Sequence[Reference], where: str) -> None:
             )
 
 
-def check_label_folders(cfg: Config, folder: os.PathLike) -> None:
-    """Refuse a folder for labels that holds other files.
+def check_labelling(cfg: Config, folder: os.PathLike, where: str) -> None:
+    """Refuse settings of the hooks that label, and a folder that holds other files.
 
     Args:
         cfg: The stage's config.
         folder: The stage's.
+        where: How messages call the stage.
 
     Raises:
-        ValueError: If there are such, the ground truth perhaps.
+        ValueError: If a setting is unknown or outside its range, or there are such
+            files, the ground truth perhaps.
     """
-    for hook in cfg.get('custom_hooks') or []:
-        name = LABEL_DIRS.get(hook_name(hook or {}))
-        if name is not None:
-            check_label_folder(os.path.join(folder, hook.get('out_dir', name)))
-
-
-def check_labelling(cfg: Config, where: str) -> None:
-    """Refuse settings of the hooks that label before any stage trains.
-
-    Raises:
-        ValueError: If one is unknown or outside its range.
-    """
-    for hook in cfg.get('custom_hooks') or []:
-        if hook and hook_name(hook) in LABELLING:
-            try:
-                HOOKS.build(copy.deepcopy(hook))
-            except (TypeError, ValueError) as error:
-                raise ValueError(f'{where}: {hook_name(hook)}: {error}') from error
+    for key, hook in config_hooks(cfg):
+        kind = labeller(hook)
+        if kind is None:
+            continue
+        try:
+            HOOKS.build(copy.deepcopy(hook))
+        except (TypeError, ValueError) as error:
+            raise ValueError(f'{where}: {key}: {kind.__name__}: {error}') from error
+        name = hook.get('out_dir', kind.out_dir_default)
+        check_label_folder(os.path.join(folder, name))
 
 
 def check_lists(cfg: Config, where: str) -> None:
@@ -173,7 +154,7 @@ def check_lists(cfg: Config, where: str) -> None:
     Raises:
         FileNotFoundError: If a list does not exist.
     """
-    for part in ('train_dataloader', 'val_dataloader', 'custom_hooks'):
+    for part in ('train_dataloader', 'val_dataloader', 'default_hooks', 'custom_hooks'):
         for key, path in _lists(cfg.get(part), part):
             if not (PLACEHOLDER.search(path) or '://' in path or os.path.isfile(path)):
                 raise FileNotFoundError(

@@ -7,6 +7,10 @@ from typing import Any
 
 from mmengine.config import Config
 
+from mmsemi.registry import HOOKS
+
+from .config import TRAINING_KEYS, config_hooks
+
 NOT_HASHED = (
     'work_dir',
     'launcher',
@@ -17,16 +21,13 @@ NOT_HASHED = (
 )
 """Settings of a config that may change between a run and its resume."""
 
-LABELLING = ('AffinityLabelHook', 'CamHook', 'PseudoLabelHook', 'RandomWalkHook')
-"""Hooks that only read the weights, after the last step."""
-
 NEUTRAL = ('num_workers', 'persistent_workers', 'prefetch_factor', 'truth_dir')
 """Settings anywhere in a config that change no weight, list or label."""
 
 
 def fingerprint(cfg: Config) -> tuple[dict, str]:
     """Return a config as JSON has it, and its SHA-256."""
-    values = clean(cfg.to_dict())
+    values = clean({k: v for k, v in cfg.to_dict().items() if k in TRAINING_KEYS})
     text = json.dumps(values, sort_keys=True, default=_name)
     return json.loads(text), hashlib.sha256(text.encode()).hexdigest()
 
@@ -37,9 +38,9 @@ def clean(values: dict) -> dict:
     values = _without(values, NEUTRAL)
     for hook in ('logger', 'visualization'):
         (values.get('default_hooks') or {}).pop(hook, None)
-    for hook in values.get('custom_hooks') or []:
+    for _, hook in config_hooks(values):
         # of the true masks, which are read for a report only
-        ((hook or {}).get('dataset') or {}).pop('seg_map_suffix', None)
+        (hook.get('dataset') or {}).pop('seg_map_suffix', None)
     return values
 
 
@@ -83,11 +84,17 @@ def _short(value: Any) -> str:
 
 def without_labelling(config: dict) -> dict:
     """Return a config without the hooks that label, which change no weight."""
-    hooks = [hook or {} for hook in config.get('custom_hooks') or []]
-    kept = [h for h in hooks if hook_name(h) not in LABELLING]
-    return dict(config, custom_hooks=kept)
+    named = config.get('default_hooks') or {}
+    others = config.get('custom_hooks') or []
+    return dict(
+        config,
+        default_hooks={k: h for k, h in named.items() if labeller(h) is None},
+        custom_hooks=[h for h in others if labeller(h) is None],
+    )
 
 
-def hook_name(hook: Mapping) -> str:
-    """Return the class's name of a hook's config, without its scope."""
-    return str(hook.get('type')).rpartition('.')[2]
+def labeller(hook: Any) -> type | None:
+    """Return the class of a hook's config if it only labels, after the last step."""
+    kind = hook.get('type') if isinstance(hook, Mapping) else None
+    found = HOOKS.get(kind) if isinstance(kind, str) else kind
+    return found if getattr(found, 'labels_only', False) else None

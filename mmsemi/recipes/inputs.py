@@ -1,4 +1,4 @@
-"""Images, boxes, tags and weights of later stages, before the first one starts."""
+"""Images, masks, boxes, tags and weights, before the first step."""
 
 import copy
 import os
@@ -11,16 +11,17 @@ from mmengine.registry import DefaultScope
 from mmsemi.datasets.multi_source_dataset import MultiSourceDataset
 from mmsemi.registry import DATASETS
 
-from .fingerprint import LABELLING, hook_name
+from .config import config_hooks
+from .fingerprint import labeller
 from .placeholders import PLACEHOLDER, strings
 from .stage import Stage
-from .stage_state import State
+from .state import State
 
 
 def check_inputs(stages: Sequence[tuple[Stage, State]]) -> None:
-    """Refuse files that would stop a later stage at its start.
+    """Refuse files that would stop a training later.
 
-    The first of the stages looks at its own in a moment. What an earlier stage is to
+    The first stage looks at its training data in a moment. What an earlier stage is to
     write, by a placeholder, is left out; nothing is looked at twice.
 
     Args:
@@ -34,13 +35,13 @@ def check_inputs(stages: Sequence[tuple[Stage, State]]) -> None:
     seen: list[dict] = []
     waiting = [(stage, state) for stage, state in stages if not state.done]
     for number, (stage, state) in enumerate(waiting):
-        cfg, where = stage.config(), f'stage {stage.name!r}'
+        cfg, where = stage.raw, stage.title
         _check_weights(cfg, where, cut=state.checkpoint is not None)
         for key, dataset in _datasets(cfg):
             if dataset in seen:
                 continue
             seen.append(dataset)
-            if number > 0:
+            if number > 0 or not key.startswith('train_dataloader'):
                 _look(dataset, cfg, f'{where}: {key}')
 
 
@@ -66,12 +67,11 @@ def _datasets(cfg: Config) -> Iterator[tuple[str, dict]]:
         loader = cfg.get(name)
         if isinstance(loader, Mapping):
             yield from _ready(loader.get('dataset'), f'{name}.dataset')
-    for number, hook in enumerate(cfg.get('custom_hooks') or []):
-        if isinstance(hook, Mapping) and hook.get('dataset'):
-            dataset = hook['dataset']
-            if hook_name(hook) in LABELLING and isinstance(dataset, Mapping):
-                dataset = dict(type='UnlabeledDataset') | dict(dataset)
-            yield from _ready(dataset, f'custom_hooks.{number}.dataset')
+    for key, hook in config_hooks(cfg):
+        dataset = hook.get('dataset')
+        if labeller(hook) is not None and isinstance(dataset, Mapping):
+            dataset = dict(type='UnlabeledDataset') | dict(dataset)
+        yield from _ready(dataset, f'{key}.dataset')
 
 
 def _ready(dataset: Any, key: str) -> Iterator[tuple[str, dict]]:

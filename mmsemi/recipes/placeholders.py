@@ -1,8 +1,9 @@
-"""Placeholders in a recipe: what a stage reads from those before it."""
+"""Placeholders in a config: what a stage reads from those before it."""
 
 import copy
+import difflib
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -14,7 +15,7 @@ PLACEHOLDER = re.compile(
 
 @dataclass(frozen=True)
 class Reference:
-    """What a value of a stage's options reads from a stage.
+    """What a value of a stage's config reads from a stage.
 
     Attributes:
         key: Path of the value in the config.
@@ -32,53 +33,65 @@ class Reference:
 
 
 def find_references(
-    options: Mapping, name: str, names: list[str], where: str
+    config: Mapping, name: str, names: Sequence[str], where: str
 ) -> list[Reference]:
-    """Find what a stage's options read; refuse what they cannot.
+    """Find what a stage's config reads; refuse what it cannot.
 
     Args:
-        options: The options, keys are paths in the config.
-        name: The stage's name.
+        config: The config.
+        name: The stage's name, ``''`` of a plain config.
         names: Names of all stages, in order.
         where: How messages call the stage.
 
     Raises:
         ValueError: If a placeholder is wrong or no earlier stage's.
     """
-    earlier = names[: names.index(name)]
     found = []
-    for key, value in strings(options):
+    for key, value in strings(config):
         for match in PLACEHOLDER.finditer(value):
-            source, what, problem = _read(match, name, names)
+            source, what, problem = _read(match, name, names, config)
             if problem:
                 raise ValueError(
-                    f'{where}: {key}={value!r}: {match["token"]} {problem}; choose '
-                    f'from the stages before it: {earlier}'
+                    f'{where}: {key}={value!r}: {match["token"]} {problem}'
                 )
             if source:
                 found.append(Reference(key, value, match['token'], source, what))
     return found
 
 
-def _read(match: re.Match, name: str, names: list[str]) -> tuple[str, str, str]:
+def _read(
+    match: re.Match, name: str, names: Sequence[str], config: Collection[str]
+) -> tuple[str, str, str]:
     """Return the stage that a placeholder reads, what of it, and what is wrong."""
-    source, what, readable = match['name'], match['what'], names[: names.index(name)]
+    source, what = match['name'], match['what']
+    earlier = list(names[: names.index(name)])
+    readable = earlier
     if (source, what) == ('work_dir', None):
         # its own folder too: one hook may read what another has written
-        source, what, readable = match['folder'] or '', '', [*readable, name]
-        if not source:
+        source, what, readable = match['folder'] or '', '', [*earlier, name]
+        if not source or names == ['']:
             return '', '', ''
+    elif what in ('last', 'best') and names == ['']:
+        return '', '', 'reads a stage, but the config has no stages'
     elif what not in ('last', 'best'):
-        return (
-            '',
-            '',
-            'is none of {work_dir}, {<stage>.last} and {<stage>.best}, and no key of '
-            'this recipe',
-        )
+        near = difflib.get_close_matches(source, ['work_dir', *names], cutoff=0.8)
+        if near or (what is None and source in config):
+            return (
+                '',
+                '',
+                'is none of {work_dir}, {<stage>.last} and {<stage>.best}, the only '
+                'placeholders: write the value itself',
+            )
+        return '', '', ''
     if source in readable:
         return source, what, ''
     why = 'not done by then' if source in names else 'no stage of this recipe'
-    return '', '', f'reads {source!r}, which is {why}'
+    return (
+        '',
+        '',
+        f'reads {source!r}, which is {why}; choose from the stages before it: '
+        f'{earlier}',
+    )
 
 
 def strings(value: Any, key: str = '') -> Iterator[tuple[str, str]]:

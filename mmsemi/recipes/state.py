@@ -1,4 +1,4 @@
-"""How far each stage of a recipe is, as its folder tells."""
+"""How far each training is, as its folder tells."""
 
 import json
 import os
@@ -7,10 +7,14 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from mmsemi.datasets.atomic import replacing
+from mmsemi.engine.runner.launch import last_checkpoint
 
 from .fingerprint import clean, fingerprint, first_difference, without_labelling
-from .launch import last_checkpoint
 from .stage import Stage, checkpoint_hooks
+
+
+FORMAT = 2
+"""Of the notes; those of mmsemi 0.1, whose recipes were lists, have none."""
 
 
 @dataclass(frozen=True)
@@ -61,7 +65,7 @@ def read_state(stage: Stage) -> State:
     started = stage.folder / 'started.json'
     path, changed = _last_of(stage), ''
     if started.is_file():
-        length = stage.config().train_cfg.get('max_iters')
+        length = stage.raw.train_cfg.get('max_iters')
         # its weights are final: the labels' manifest tells what they are made with
         labelling = path is not None and Path(path).stem == f'iter_{length}'
         changed = _compare(stage, started, labelling)[1]
@@ -71,7 +75,7 @@ def read_state(stage: Stage) -> State:
 def _last_of(stage: Stage) -> str | None:
     """Return a stage's last checkpoint, and none of another folder."""
     path = last_checkpoint(str(stage.folder))
-    elsewhere = any(hook.get('out_dir') for hook in checkpoint_hooks(stage.config()))
+    elsewhere = any(hook.get('out_dir') for hook in checkpoint_hooks(stage.raw))
     lost = path and not os.path.isfile(path)
     if path and (lost or (not elsewhere and Path(path).parent != stage.folder)):
         raise FileNotFoundError(
@@ -87,15 +91,21 @@ def _compare(stage: Stage, path: Path, labelling: bool = False) -> tuple[int, st
     try:
         note = json.loads(path.read_text('utf-8'))
         iteration, old, digest = note['iteration'], note['config'], note['sha256']
+        form = note.get('format')
     except (ValueError, KeyError, TypeError) as error:
         raise ValueError(
             f'{path} cannot be read ({error}): delete {stage.folder} to train this '
             'stage again'
         ) from error
-    config, now = fingerprint(stage.config())
+    if form != FORMAT:
+        raise ValueError(
+            f'{path} was written by another version of mmsemi, whose recipes had '
+            'another form: finish it with that version, or choose another --work-dir'
+        )
+    config, now = fingerprint(stage.raw)
     if digest == now:
         return iteration, ''
-    # a note of an older version may hold what does not count
+    # what does not count may have become more
     old = clean(old)
     if labelling:
         old, config = without_labelling(old), without_labelling(config)
@@ -110,8 +120,10 @@ def write_note(stage: Stage, name: str, iteration: int = 0) -> None:
         name: ``'started'`` or ``'done'``.
         iteration: The last one.
     """
-    config, digest = fingerprint(stage.config())
-    note = dict(sha256=digest, iteration=iteration, config=config)
+    config, digest = fingerprint(stage.raw)
+    note = dict(
+        format=FORMAT, sha256=digest, iteration=iteration, config=config
+    )
     stage.folder.mkdir(parents=True, exist_ok=True)
     with replacing(stage.folder / f'{name}.json') as aside:
         with open(aside, 'w', encoding='utf-8') as file:
@@ -134,23 +146,25 @@ def check_states(stages: list[Stage], resume: bool) -> list[State]:
             work of a stage that is gone.
     """
     states = [read_state(stage) for stage in stages]
-    work = [f'{s.name} ({x})' for s, x in zip(stages, states, strict=True) if x.touched]
+    pairs = list(zip(stages, states, strict=True))
+    work = [f'{s.name or "a training"} ({x})' for s, x in pairs if x.touched]
     if work and not resume:
         raise FileExistsError(
-            f'{stages[0].folder.parent} holds {", ".join(work)}: add --resume to go '
-            'on, or choose another --work-dir'
+            f'{stages[0].root} holds {", ".join(work)}: add --resume to go on, or '
+            'choose another --work-dir'
         )
-    by_name = {s.name: x for s, x in zip(stages, states, strict=True)}
-    for stage, state in zip(stages, states, strict=True):
+    by_name = {stage.name: state for stage, state in pairs}
+    for stage, state in pairs:
         if state.changed:
             raise ValueError(
-                f'stage {stage.name!r} is {state}; take the old config, or delete '
-                f'{stage.folder} to train it again'
+                f'{stage.title} is {state}; take the old config, or train anew: '
+                f'with load_from=… in another --work-dir, or after {stage.folder} is '
+                'deleted'
             )
         for source in stage.sources:
             if state.touched and not by_name[source].done:
                 raise ValueError(
-                    f'stage {stage.name!r} is {state}, but {source!r}, which it reads, '
+                    f'{stage.title} is {state}, but {source!r}, which it reads, '
                     f'is not done any more: delete {stage.folder} as well'
                 )
         if not state.done:
@@ -163,12 +177,12 @@ def check_states(stages: list[Stage], resume: bool) -> list[State]:
 def _check_files(stage: Stage, done: Collection[str]) -> None:
     """Refuse a stage whose files of stages that are done are gone."""
     for reads in stage.reads:
-        path = reads.value.replace('{work_dir}', str(stage.folder.parent))
+        path = reads.value.replace('{work_dir}', str(stage.root))
         if reads.what or reads.stage not in done or os.path.exists(path):
             continue
         folder = stage.folder.with_name(reads.stage)
         raise FileNotFoundError(
-            f'stage {stage.name!r} reads {path} ({reads.key}), which stage '
+            f'{stage.title} reads {path} ({reads.key}), which stage '
             f'{reads.stage!r} has written and which is gone: put it back, or delete '
             f'{folder} to train that stage again'
         )
@@ -184,7 +198,7 @@ def read_paths(stage: Stage, stages: list[Stage]) -> dict[str, str]:
     Raises:
         FileNotFoundError: If a checkpoint is not there.
     """
-    paths = {'{work_dir}': str(stage.folder.parent)}
+    paths = {'{work_dir}': str(stage.root)}
     done = {s.name: s for s in stages}
     for reads in stage.reads:
         if reads.what and reads.stage in done:
@@ -197,7 +211,7 @@ def _checkpoint(stage: Stage, what: str) -> str:
         path = _last_of(stage)
     else:
         folders = [stage.folder]
-        for hook in checkpoint_hooks(stage.config()):
+        for hook in checkpoint_hooks(stage.raw):
             if hook.get('out_dir'):
                 # mmengine adds the work dir's name
                 folders.append(Path(hook['out_dir'], stage.name))
@@ -207,7 +221,7 @@ def _checkpoint(stage: Stage, what: str) -> str:
         path = str(found[-1]) if found else None
     if path is None:
         raise FileNotFoundError(
-            f'stage {stage.name!r} is done, but its {what} checkpoint is not in '
+            f'{stage.title} is done, but its {what} checkpoint is not in '
             f'{stage.folder}: put it back, or delete the folder to train it again'
         )
     return path

@@ -1,0 +1,280 @@
+"""The trainings of a config: its stages, or, without any, itself."""
+
+import copy
+import re
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+from mmengine.config import Config
+
+from mmsemi.labeling.setup import part_images
+
+from .config import (
+    TRAINING_KEYS,
+    config_hooks,
+    enable_amp,
+    load_config,
+    merge_change,
+    merge_options,
+    set_work_dir,
+)
+from .placeholders import find_references
+from .stage import Stage, check_checkpoints
+from .unknown_keys import check_keys, nearest
+
+
+def read_stages(
+    cfg: Config, work_dir: str, options: dict | None = None, amp: bool = False
+) -> list[Stage]:
+    """Read the trainings of a config, in order.
+
+    A plain config is one training. With ``stages``, a dict of changes by name, it is
+    one for each: the config with the change merged into it, as a child config merges
+    into its base. What a stage's config then means:
+
+    * ``{work_dir}`` is the folder of them all, ``{name.last}`` and ``{name.best}`` are
+      checkpoints of the earlier stage ``name``.
+    * ``method=dict(type='LPL', …)`` is a method whose ``segmentor`` is ``model``.
+    * Parts of a ``MultiSourceDataset`` that ``num_per_source`` does not name are left
+      out, and ``batch_size`` is the sum of its numbers unless it is given.
+    * A labelling hook's ``part`` names the part whose images it labels.
+    * A hook that is None, or has options but no type in this stage, is left out.
+    * The second stage trains with the config's seed + 1, and so on: from other
+      initial weights.
+
+    Args:
+        cfg: The config.
+        work_dir: Its folder; each stage has one of its name in it.
+        options: Changes from the command line, of all stages or, as
+            ``stages.<name>.key``, of one.
+        amp: Train in half precision.
+
+    Raises:
+        ValueError: If a stage, an option, a key or a placeholder is wrong.
+    """
+    file, root = str(cfg.filename), Path(work_dir).absolute()
+    entries = _entries(cfg, file)
+    common, own = _split_options(options or {}, list(entries))
+    _refuse_unread(common, cfg, file)
+    stages: list[Stage] = []
+    for number, (name, change) in enumerate(entries.items()):
+        where = f'{file}, stage {name!r}' if name else file
+        _refuse_unread(own[name], cfg, where)
+        merged = _merged(cfg, change, common | own[name], where)
+        check_keys(merged, where)
+        raw = _as_trained(merged, number, where)
+        if amp:
+            enable_amp(raw)
+        stage = Stage(name, root / name, raw, root)
+        read = {key: raw[key] for key in raw if key in TRAINING_KEYS}
+        stage.reads = find_references(read, name, list(entries), where)
+        check_checkpoints(stage, stages, where)
+        stages.append(stage)
+    _check_named_hooks(cfg, options or {}, stages, file)
+    return stages
+
+
+def load_stage(
+    path: str,
+    options: dict | None = None,
+    name: str | None = None,
+    work_dir: str | None = None,
+) -> Config:
+    """Load the config of a training, of a recipe that of one stage.
+
+    For tools that do not train.
+
+    Args:
+        path: Of the config or recipe.
+        options: Changes, as of the command line.
+        name: The stage. By default the last.
+        work_dir: Of the recipe, for ``{work_dir}``. By default as in training.
+
+    Raises:
+        FileNotFoundError: If there is no such file.
+        ValueError: If there is no such stage.
+    """
+    cfg = load_config(path)
+    set_work_dir(cfg, path, work_dir)
+    stages = {stage.name: stage for stage in read_stages(cfg, cfg.work_dir, options)}
+    if name is not None and name not in stages:
+        known = list(stages) if '' not in stages else 'no stages'
+        raise ValueError(f'{path} has no stage {name!r}, but {known}')
+    stage = stages[name or list(stages)[-1]]
+    return stage.config({'{work_dir}': str(stage.root)})
+
+
+def _entries(cfg: Config, file: str) -> dict[str, dict]:
+    """Return the changes of each stage; ``{'': {}}`` of a plain config."""
+    if 'stages' not in cfg:
+        return {'': {}}
+    entries = cfg.stages
+    if isinstance(entries, (list, tuple)):
+        raise ValueError(
+            f'{file}: stages is a list, the form of mmsemi 0.1: write a dict, '
+            'stages=dict(supervised=dict(train_cfg=…), retrain=dict(…)), whose values '
+            'are changes of this config'
+        )
+    if not isinstance(entries, Mapping) or not entries:
+        raise ValueError(
+            f'{file}: stages={entries!r} must be a dict of one or more stages, '
+            'name=dict(key=…)'
+        )
+    for name, change in entries.items():
+        if not re.fullmatch('[A-Za-z0-9_-]+', name):
+            raise ValueError(
+                f'{file}: a stage is named {name!r}, which is to be a folder: use '
+                "letters, digits, '_' and '-' only"
+            )
+        if not isinstance(change, Mapping):
+            raise ValueError(
+                f'{file}, stage {name!r} is {change!r}: write what differs from the '
+                'config, e.g. dict(train_cfg=dict(max_iters=…))'
+            )
+    return entries.to_dict()
+
+
+def _split_options(options: dict, names: list[str]) -> tuple[dict, dict[str, dict]]:
+    """Split the command line's options into those of all stages and of each."""
+    common: dict = {}
+    own: dict[str, dict] = {name: {} for name in names}
+    for key, value in options.items():
+        first, _, rest = key.partition('.')
+        if first == 'work_dir':
+            raise ValueError(
+                f'--cfg-options work_dir={value}: give the folder as --work-dir'
+            )
+        if first != 'stages':
+            common[key] = value
+            continue
+        name, _, rest = rest.partition('.')
+        if name not in own or not name or not rest:
+            known = [n for n in names if n] or 'none, since the config has no stages'
+            raise ValueError(
+                f'--cfg-options {key}: write stages.<name>.<key>=<value> with a name '
+                f'of {known}'
+            )
+        own[name][rest] = value
+    return common, own
+
+
+def _refuse_unread(options: dict, cfg: Config, where: str) -> None:
+    """Refuse an option that nothing would read."""
+    for key in options:
+        first = key.split('.')[0]
+        if first in TRAINING_KEYS or first == 'method':
+            continue
+        read = {k: v for k, v in cfg.to_dict().items() if k in TRAINING_KEYS}
+        places = list(dict.fromkeys(_places(read, first)))
+        why = 'is a variable of the file, read no more' if first in cfg else 'is no key'
+        hint = nearest(first, TRAINING_KEYS)
+        if places:
+            hint = f'set {" and ".join(places[:6])}'
+        raise ValueError(f'--cfg-options {key}: {first!r} {why} of {where}: {hint}')
+
+
+def _places(value: Any, name: str, key: str = '') -> Iterator[str]:
+    """Yield the paths of keys of a name; a set of parts comes before its parts."""
+    if not isinstance(value, Mapping):
+        return
+    known = set(value)
+    if 'MultiSourceDataset' in str(value.get('type')):
+        known |= {'split', 'data_root'}
+    if name in known:
+        yield f'{key}.{name}' if key else name
+        if name not in value or 'MultiSourceDataset' in str(value.get('type')):
+            return
+    for inner, item in value.items():
+        yield from _places(item, name, f'{key}.{inner}' if key else inner)
+
+
+def _merged(cfg: Config, change: dict, options: dict, where: str) -> Config:
+    shared = {k: v for k, v in cfg.to_dict().items() if k not in ('stages', 'work_dir')}
+    try:
+        merged = merge_change(Config(shared, filename=cfg.filename), change)
+        merge_options(merged, options)
+    except (AttributeError, KeyError, TypeError) as error:
+        raise ValueError(f'{where} does not fit its config: {error}') from error
+    return Config(merge_change(merged, {}).to_dict(), filename=cfg.filename)
+
+
+def _as_trained(cfg: Config, number: int, where: str) -> Config:
+    """Write out what the keys of our own mean, for mmengine's Runner."""
+    cfg = copy.deepcopy(cfg)
+    if 'method' in cfg:
+        method = cfg.pop('method')
+        if not isinstance(method, Mapping) or 'type' not in method:
+            raise ValueError(
+                f"{where}: method={method!r}: write dict(type='LPL', …), whose "
+                'segmentor is the model of the config'
+            )
+        cfg.model = dict(method, segmentor=cfg.get('model'))
+    _choose_hooks(cfg, where)
+    _choose_parts(cfg)
+    randomness = cfg.get('randomness') or {}
+    if number and randomness.get('seed') is not None:
+        # else all networks would start from the same weights
+        cfg.randomness.seed += number
+    return cfg
+
+
+def _choose_hooks(cfg: Config, where: str) -> None:
+    """Leave out hooks that are none here, and name the images of those that label."""
+    named = cfg.get('default_hooks') or {}
+    for name in set(named) - set(RUNNER_HOOKS):
+        if named[name] is None or 'type' not in named[name]:
+            del named[name]
+    for key, hook in config_hooks(cfg):
+        part = hook.pop('part', None)
+        if part is not None:
+            try:
+                images = part_images(cfg, part)
+            except ValueError as error:
+                raise ValueError(f'{where}: {key}: {error}') from error
+            hook['dataset'] = {**images, **(hook.get('dataset') or {})}
+
+
+RUNNER_HOOKS = (
+    'runtime_info',
+    'timer',
+    'sampler_seed',
+    'logger',
+    'param_scheduler',
+    'checkpoint',
+)
+"""Hooks that mmengine's Runner has, unless the config has None in their place."""
+
+
+def _choose_parts(cfg: Config) -> None:
+    """Leave out the parts of the data that this stage does not draw from."""
+    loader = cfg.get('train_dataloader') or {}
+    shares = (loader.get('sampler') or {}).get('num_per_source')
+    dataset = loader.get('dataset')
+    if not isinstance(shares, Mapping) or not isinstance(dataset, Mapping):
+        return
+    if str(dataset.get('type')).rpartition('.')[2] != 'MultiSourceDataset':
+        return
+    parts = [name for name, part in dataset.items() if isinstance(part, Mapping)]
+    if not set(shares) <= set(parts):
+        return  # the preflight names the part that is missing
+    for name in set(parts) - set(shares):
+        del dataset[name]
+    if 'batch_size' not in loader and all(isinstance(n, int) for n in shares.values()):
+        loader['batch_size'] = sum(shares.values())
+
+
+def _check_named_hooks(
+    cfg: Config, options: dict, stages: list[Stage], file: str
+) -> None:
+    """Refuse options of a named hook that no stage has."""
+    given = set(cfg.get('default_hooks') or {})
+    given |= {k.split('.')[1] for k in options if k.startswith('default_hooks.')}
+    known = {name for s in stages for name in s.raw.get('default_hooks') or {}}
+    for name in sorted(given - known - set(RUNNER_HOOKS)):
+        hook = (cfg.get('default_hooks') or {}).get(name, {})
+        if hook is not None:
+            raise ValueError(
+                f'{file}: default_hooks.{name} has options but no type, in no stage: '
+                f'{nearest(name, known)}'
+            )
