@@ -10,6 +10,8 @@ Every node of mmseg has its child: under ``default_scope = 'mmsemi'`` mmengine l
 for a child of that scope, and would search its own types only where there is none.
 """
 
+from typing import Any
+
 from mmengine.registry import FUNCTIONS as MMENGINE_FUNCTIONS
 from mmengine.registry import Registry
 from mmseg import registry as mmseg_registry
@@ -63,3 +65,12 @@ FUNCTIONS = Registry(
     scope='mmsemi',
     locations=['mmsemi.datasets'],
 )
+
+
+def model_class(config: dict) -> Any:
+    """Return the class, or function, that a model's config names, None if none does."""
+    kind = config.get('type')
+    if not isinstance(kind, str):
+        return kind
+    with MODELS.switch_scope_and_registry(config.get('_scope_')) as registry:
+        return registry.get(kind)

@@ -135,7 +135,8 @@ def check_supervised(cfg: Config) -> None:
             f'{what}: give the config of a supervised training of an mmseg segmentor'
         )
     loop = cfg.train_cfg
-    if loop.get('by_epoch', type_name(loop) != 'IterBasedTrainLoop'):
+    counts_steps = type_name(loop) in ('IterBasedTrainLoop', 'MultiSourceTrainLoop')
+    if loop.get('by_epoch', not counts_steps):
         raise ValueError(
             f'{cfg.filename or "the config"} trains by epochs, which labelled and '
             'unlabelled images do not have in common: set '

@@ -13,6 +13,7 @@ from .hooks import (
 from .per_network_constructor import PerNetworkConstructor
 from .runner import (
     CPUAmpOptimWrapper,
+    MultiSourceTrainLoop,
     SemiDistributedDataParallel,
     TeacherStudentValLoop,
 )
@@ -24,6 +25,7 @@ __all__ = [
     'CamHook',
     'ExactResumeHook',
     'MeanTeacherHook',
+    'MultiSourceTrainLoop',
     'PerNetworkConstructor',
     'PseudoLabelHook',
     'RandomWalkHook',

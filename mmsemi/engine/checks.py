@@ -3,10 +3,10 @@
 from typing import Any
 from weakref import WeakSet
 
-from mmengine.runner import Runner
+from mmengine.runner import EpochBasedTrainLoop, Runner
 
 from mmsemi.datasets.collate import check_collate
-from mmsemi.datasets.samplers import check_batch_size
+from mmsemi.datasets.samplers import MultiSourceSampler, check_batch_size
 from mmsemi.datasets.wrapped import check_images, inner_datasets
 
 _CHECKED: WeakSet[Runner] = WeakSet()
@@ -23,12 +23,14 @@ def check_training(runner: Runner) -> None:
         runner: In ``before_train``.
 
     Raises:
-        ValueError: If the batch size is not the sampler's mixture, branches are not
-            collated, the method needs a hook that is not there, or an image of the
-            validation has no tags or boxes, though its pipeline loads them.
+        ValueError: If epochs would have no end, the batch size is not the sampler's
+            mixture, branches are not collated, the method needs a hook that is not
+            there, or an image of the validation has no tags or boxes, though its
+            pipeline loads them.
     """
     if not isinstance(runner, Runner):
         return  # a stand-in, which has no data and no other hooks
+    _check_end(runner)
     check_batch_size(runner.train_dataloader)
     check_collate(runner.train_dataloader)
     if runner.val_loop is not None and runner not in _CHECKED:
@@ -50,3 +52,18 @@ def check_training(runner: Runner) -> None:
             raise ValueError(
                 f'{type(model).__name__} {why}: add dict(type={hook!r}) to custom_hooks'
             )
+
+
+def _check_end(runner: Runner) -> None:
+    """Refuse epochs of a mixture, which is drawn endlessly."""
+    sampler = runner.train_dataloader.sampler
+    if not isinstance(sampler, MultiSourceSampler):
+        return
+    if isinstance(runner.train_loop, EpochBasedTrainLoop):
+        raise ValueError(
+            f'{type(runner.train_loop).__name__} waits for the end of an epoch, but '
+            'MultiSourceSampler draws endlessly: count the epochs of one part, '
+            "train_cfg=dict(type='MultiSourceTrainLoop', max_epochs="
+            f'{runner.max_epochs}, epoch_of={list(sampler.num_per_source)[-1]!r}), or '
+            'give max_iters'
+        )

@@ -10,7 +10,7 @@ from mmengine.logging import MMLogger
 from mmengine.structures import PixelData
 from mmseg.structures import SegDataSample
 
-from mmsemi.models.utils.scores import main_scores
+from mmsemi.models.decode_heads.decoding import main_scores
 from mmsemi.registry import MODELS
 
 CLASSES, SIZE = 4, 32

@@ -13,6 +13,7 @@ from mmengine.fileio import LocalBackend
 from mmengine.hooks import CheckpointHook
 from mmengine.runner import Runner
 
+from mmsemi.models.utils.lengths import steps
 from mmsemi.registry import HOOKS
 
 ASIDE = '.tmp'
@@ -27,15 +28,22 @@ class AtomicCheckpointHook(CheckpointHook):
     checkpoints it replaces (the oldest, the former best) are deleted after
     that, not before; ``last_checkpoint`` is replaced in one piece. What a kill
     leaves behind, a ``.tmp`` file or a checkpoint too many, is deleted when
-    the run is resumed. The arguments are those of ``CheckpointHook``. Storages
+    the run is resumed. The arguments are those of ``CheckpointHook``, and
+    ``interval`` and ``save_begin`` may be shares of the training. Storages
     other than the local disk are written as mmengine writes them.
     """
 
     file_backend: Any
+    interval: float
     keep_ckpt_ids: deque
+    save_begin: float
 
     def before_train(self, runner: Runner) -> None:
         """Delete what a kill has left, and find the checkpoint resumed from."""
+        total = runner.max_epochs if self.by_epoch else runner.max_iters
+        if self.interval > 0:
+            self.interval = max(1, steps(self.interval, total, 'interval'))
+        self.save_begin = steps(self.save_begin, total, 'save_begin')
         super().before_train(runner)
         self._check_save_best(runner)
         self._is_local = isinstance(self.file_backend, LocalBackend)

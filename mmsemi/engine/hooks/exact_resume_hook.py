@@ -11,6 +11,7 @@ from mmengine.runner import IterBasedTrainLoop, Runner
 from mmsemi.datasets.samplers import MultiSourceSampler
 from mmsemi.datasets.seeding import derive_seed, seed_everything
 from mmsemi.engine.checks import check_training
+from mmsemi.models.utils.lengths import steps
 from mmsemi.registry import HOOKS
 
 
@@ -106,9 +107,13 @@ class ExactResumeHook(Hook):
         for hook in runner.hooks:
             if not isinstance(hook, CheckpointHook) or hook.by_epoch:
                 continue
-            if hook.interval > 0 and hook.interval % counts:
+            if hook.interval <= 0:
+                continue
+            # a share becomes steps in the hook's own before_train
+            interval = max(1, steps(hook.interval, runner.max_iters, 'interval'))
+            if interval % counts:
                 raise ValueError(
-                    f'checkpoints every {hook.interval} iterations fall between the '
+                    f'checkpoints every {interval} iterations fall between the '
                     f'optimiser steps, which are {counts} iterations apart '
                     '(accumulative_counts), and cannot be resumed exactly: set '
                     f'{type(hook).__name__}.interval to a multiple of {counts}'

@@ -8,6 +8,7 @@ from mmengine.runner import Runner
 
 from mmsemi.engine.checks import check_training
 from mmsemi.models.utils.ema import BUFFERS, ema_update, warmup_decay
+from mmsemi.models.utils.lengths import check_length, steps
 from mmsemi.registry import HOOKS
 
 
@@ -28,7 +29,8 @@ class MeanTeacherHook(Hook):
         decay: In [0, 1). Defaults to 0.99.
         warmup: Use min(1 - 1/(i + 1), decay) for the i-th update from
             ``start_iter`` on. Defaults to True.
-        start_iter: Before this step the teacher is a copy. Defaults to 0.
+        start_iter: Before this step, or share of the training, the teacher is a copy.
+            Defaults to None: as long as the method trains on labels alone.
         buffers: ``'ema'``, ``'copy'`` or ``'skip'``, see
             :func:`mmsemi.models.utils.ema.ema_update`. Defaults to ``'ema'``.
 
@@ -43,7 +45,7 @@ class MeanTeacherHook(Hook):
         self,
         decay: float = 0.99,
         warmup: bool = True,
-        start_iter: int = 0,
+        start_iter: float | None = None,
         buffers: str = 'ema',
     ) -> None:
         if not 0 <= decay < 1:
@@ -53,6 +55,8 @@ class MeanTeacherHook(Hook):
             )
         if buffers not in BUFFERS:
             raise ValueError(f'buffers={buffers!r}: choose one of {BUFFERS}')
+        if start_iter is not None:
+            check_length(start_iter, 'MeanTeacherHook.start_iter')
         self.decay = decay
         self.warmup = warmup
         self.start_iter = start_iter
@@ -61,8 +65,9 @@ class MeanTeacherHook(Hook):
     def before_train(self, runner: Runner) -> None:
         """Copy the student, unless the run is resumed."""
         model = self._model(runner)
-        self._check_method(model)
         check_training(runner)
+        self._start = self._find_start(model, runner.max_iters)
+        self._check_method(model)
         if runner.iter == 0:
             model.teacher.load_state_dict(model.student.state_dict())
 
@@ -77,25 +82,46 @@ class MeanTeacherHook(Hook):
         if not runner.optim_wrapper.should_update():
             return
         model = self._model(runner)
-        if runner.iter < self.start_iter:
+        if runner.iter < self._start:
             ema_update(model.teacher, model.student, 0.0, 'copy')
             return
         decay = self.decay
         if self.warmup:
             accumulated = runner.optim_wrapper._accumulative_counts
-            decay = warmup_decay((runner.iter - self.start_iter) // accumulated, decay)
+            decay = warmup_decay((runner.iter - self._start) // accumulated, decay)
         ema_update(model.teacher, model.student, decay, self.buffers)
+
+    def _find_start(self, model: Any, max_iters: int) -> int:
+        """Return the step before which the teacher is a copy.
+
+        Raises:
+            ValueError: If the method asks the teacher before it, or nobody ever does.
+        """
+        length = getattr(model, 'warmup_iters', 0)
+        tell = getattr(model, 'warmup_steps', None)
+        warmup = tell(max_iters) if tell else steps(length, max_iters, 'warmup_iters')
+        start = warmup
+        if self.start_iter is not None:
+            start = steps(self.start_iter, max_iters, 'MeanTeacherHook.start_iter')
+        if start < warmup:
+            raise ValueError(
+                f'{type(model).__name__} trains on labels alone for '
+                f'warmup_iters={length} ({warmup} steps), but its teacher leaves the '
+                f'student after start_iter={self.start_iter}: set '
+                f'MeanTeacherHook.start_iter={length} or more, or leave it out'
+            )
+        if start >= max_iters:
+            given = f'start_iter={self.start_iter}'
+            given = f'warmup_iters={length}' if self.start_iter is None else given
+            raise ValueError(
+                f'the teacher is a copy of the student for {given} steps, but the '
+                f'training has {max_iters}: train longer, or give a share of the '
+                'training, e.g. 0.2'
+            )
+        return start
 
     def _check_method(self, model: Any) -> None:
         """Refuse settings that contradict the method's."""
-        warmup = getattr(model, 'warmup_iters', 0)
-        if self.start_iter < warmup:
-            raise ValueError(
-                f'{type(model).__name__} trains on labels alone for '
-                f'warmup_iters={warmup} steps, but its teacher leaves the student '
-                f'after start_iter={self.start_iter}: set '
-                f'MeanTeacherHook.start_iter={warmup} or more'
-            )
         if getattr(model, 'teacher_passes', 1) == 2 and self.buffers != 'skip':
             raise ValueError(
                 'with teacher_passes=2 the teacher gathers running statistics of its '

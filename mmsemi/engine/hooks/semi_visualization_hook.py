@@ -24,6 +24,7 @@ from mmsemi.engine.panels import (
     hatch,
     row,
 )
+from mmsemi.models.utils.lengths import check_length, steps
 from mmsemi.models.utils.pseudo_label import entropy
 from mmsemi.registry import HOOKS
 
@@ -43,7 +44,7 @@ class SemiVisualizationHook(Hook):
     predicts in eval mode, and the modes are put back.
 
     Args:
-        interval: Steps from one drawing to the next.
+        interval: Steps from one drawing to the next, or a share of the training.
         num_images: How many images, spread evenly over the list. Defaults
             to 4.
         source: The part of the data set that they are from. Defaults to
@@ -53,21 +54,22 @@ class SemiVisualizationHook(Hook):
         seg_map_suffix: End of their names. Defaults to ``'.png'``.
 
     Raises:
-        ValueError: If a number is below 1, or the training data have no such
-            part.
+        ValueError: If the interval is neither steps nor a share, no image is to be
+            drawn, or the training data have no such part.
     """
 
     priority = 'LOW'
 
     def __init__(
         self,
-        interval: int,
+        interval: float,
         num_images: int = 4,
         source: str = 'unlabeled',
         truth_dir: str | None = None,
         seg_map_suffix: str = '.png',
     ) -> None:
-        if interval < 1 or num_images < 1:
+        check_length(interval, 'interval')
+        if not interval or num_images < 1:
             raise ValueError(
                 f'SemiVisualizationHook interval={interval}, num_images={num_images}: '
                 'give 1 or more, or remove the hook to draw nothing'
@@ -79,7 +81,8 @@ class SemiVisualizationHook(Hook):
         self.seg_map_suffix = seg_map_suffix
 
     def before_train(self, runner: Runner) -> None:
-        """Choose the images."""
+        """Choose the steps and the images."""
+        self._every = max(1, steps(self.interval, runner.max_iters, 'interval'))
         dataset = runner.train_dataloader.dataset
         sources = getattr(dataset, 'sources', {})
         if self.source not in sources:
@@ -103,7 +106,7 @@ class SemiVisualizationHook(Hook):
     ) -> None:
         """Draw, if it is time."""
         done = runner.iter + 1
-        if done % self.interval == 0 or done == runner.max_iters:
+        if done % self._every == 0 or done == runner.max_iters:
             self._draw(runner, done, (outputs or {}).get('entropy_threshold'))
 
     @master_only

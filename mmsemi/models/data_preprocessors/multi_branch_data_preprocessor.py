@@ -2,8 +2,9 @@
 
 import torch.nn.functional as F
 from mmengine.model import BaseDataPreprocessor
+from mmseg.models import SegDataPreProcessor
 
-from mmsemi.registry import MODELS
+from mmsemi.registry import MODELS, model_class
 
 
 @MODELS.register_module()
@@ -48,3 +49,9 @@ class MultiBranchDataPreprocessor(BaseDataPreprocessor):
                     del sample.valid.data
                     sample.valid.data = F.pad(valid, padding)
         return dict(inputs=inputs, data_samples=data_samples)
+
+
+def is_plain(data_preprocessor: dict) -> bool:
+    """Whether the config of a preprocessor is that of mmseg's, for one branch."""
+    kind = model_class(data_preprocessor)
+    return isinstance(kind, type) and issubclass(kind, SegDataPreProcessor)

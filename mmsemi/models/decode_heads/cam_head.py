@@ -57,12 +57,12 @@ class CamHead(BaseModule):
 
     def forward(self, features: Sequence[Tensor]) -> Tensor:
         """Return the scores (B, C) of features (B, D, h, w)."""
-        pooled = self.dropout(features[self.in_index]).mean((2, 3), keepdim=True)
+        pooled = self.dropout(self._read(features)).mean((2, 3), keepdim=True)
         return self.classifier(pooled).flatten(1)
 
     def cam(self, features: Sequence[Tensor]) -> Tensor:
         """Return the activation maps (B, C, h, w), at least 0."""
-        return self.classifier(features[self.in_index]).relu()
+        return self.classifier(self._read(features)).relu()
 
     def affinity(self, features: Sequence[Tensor]) -> tuple[Tensor, tuple[int, int]]:
         """Return how much positions belong together.
@@ -71,7 +71,7 @@ class CamHead(BaseModule):
             (B, N, N), at least 0, float32, and the height and width whose product is
             N, row by row.
         """
-        feature = features[self.in_index]
+        feature = self._read(features)
         if self.affinity_stride > 1:
             feature = F.avg_pool2d(feature, self.affinity_stride, ceil_mode=True)
         vectors = as_float(self.projection(feature)).flatten(2)
@@ -79,6 +79,17 @@ class CamHead(BaseModule):
         with full_precision(vectors.device):
             affinity = torch.einsum('bdn,bdm->bnm', vectors, vectors).relu()
         return affinity, (feature.shape[2], feature.shape[3])
+
+    def _read(self, features: Sequence[Tensor] | Tensor) -> Tensor:
+        """Return the feature (B, D, h, w), which may be a backbone's only output."""
+        several = not isinstance(features, Tensor)
+        feature = features[self.in_index] if several else features
+        if not isinstance(feature, Tensor) or feature.dim() != 4:
+            raise TypeError(
+                f'CamHead read a {type(feature).__name__} at in_index={self.in_index}, '
+                'but it classifies maps (B, D, h, w): use another in_index or backbone'
+            )
+        return feature
 
 
 @MODELS.register_module()
@@ -125,6 +136,11 @@ class ConformerCamHead(BaseModule):
             features: Map (B, D, h, w), tokens (B, 1 + N, E), and queries and keys, of
                 :class:`ConformerCam`.
         """
+        if len(features) != 3 or features[1].dim() != 3:
+            raise TypeError(
+                'ConformerCamHead reads maps, tokens and attention, which the backbone '
+                'does not give: use ConformerCam, or CamHead for this backbone'
+            )
         maps = self.conv_cls_head(features[0])
         return maps.mean((2, 3)) + self.trans_cls_head(features[1][:, 0])
 

@@ -6,14 +6,12 @@ from typing import Any, Protocol
 
 import torch
 from mmcv.cnn import ConvModule
-from mmseg.models.decode_heads import PointHead
 from mmseg.models.decode_heads.decode_head import BaseDecodeHead
 from mmseg.models.utils import resize
-from mmseg.utils import SampleList, add_prefix
 from torch import Tensor, nn
 
-from mmsemi.models.utils.scores import list_heads, main_scores
-from mmsemi.registry import MODELS
+from mmsemi.models.decode_heads.decoding import list_heads, refines_points
+from mmsemi.registry import MODELS, model_class
 
 
 class RepresentationHead(Protocol):
@@ -128,7 +126,7 @@ def build_contrastive_head(*, head: dict, rep_channels: int = 256) -> BaseDecode
     Raises:
         KeyError: If the head's type is not registered.
     """
-    head_class = _head_class(head)
+    head_class = model_class(head)
     if head_class is None:
         raise KeyError(f'decode head {head["type"]!r} is not in the registry of models')
     kind = contrastive_head_class(head_class)
@@ -157,9 +155,9 @@ def with_representation(segmentor: dict, rep_channels: int) -> dict:
         )
     heads = list_heads(segmentor['decode_head'])
     i = len(heads) - 1
-    while i and _refines_points(_head_class(heads[i])):
+    while i and refines_points(heads[i]):
         i -= 1
-    kind = _head_class(heads[i])
+    kind = model_class(heads[i])
     if kind is build_contrastive_head or hasattr(kind, 'forward_with_representation'):
         return segmentor
     heads[i] = dict(type=build_contrastive_head, head=heads[i])
@@ -167,73 +165,3 @@ def with_representation(segmentor: dict, rep_channels: int) -> dict:
     cascade = isinstance(segmentor['decode_head'], (list, tuple))
     segmentor['decode_head'] = heads if cascade else heads[0]
     return segmentor
-
-
-def _head_class(head: dict) -> Any:
-    kind = head['type']
-    return MODELS.get(kind) if isinstance(kind, str) else kind
-
-
-def _refines_points(kind: Any) -> bool:
-    """Whether a head gives scores of single points only, as PointRend's."""
-    return isinstance(kind, type) and issubclass(kind, PointHead)
-
-
-def represent(segmentor: Any, images: Tensor) -> tuple[list[Tensor], list[Any], Tensor]:
-    """Run a segmentor whose decode head, or last of a cascade, gives a representation.
-
-    Args:
-        segmentor: The segmentor.
-        images: (B, 3, H, W).
-
-    Returns:
-        The backbone's features; the output of each decode head that gives a map of
-        scores, float32, of which the last predicts (:func:`final_scores`); the
-        representation (B, D, h, w).
-    """
-    features = segmentor.extract_feat(images)
-    *first, last = score_heads(segmentor)
-    outputs: list[Any] = []
-    previous: list[Tensor] = []
-    for head in first:
-        outputs.append(head(features, *previous))
-        previous = [main_scores(head, outputs[-1])]
-    final, rep = last.forward_with_representation(features, *previous)
-    return features, [_as_float(output) for output in (*outputs, final)], rep
-
-
-def _as_float(output: Any) -> Any:
-    if isinstance(output, (list, tuple)):
-        return type(output)(part.float() for part in output)
-    return output.float()
-
-
-def score_heads(segmentor: Any) -> list[Any]:
-    """Return the decode heads that give a map of scores."""
-    heads = list_heads(segmentor.decode_head)
-    return [head for head in heads if not _refines_points(type(head))]
-
-
-def final_scores(segmentor: Any, outputs: list[Any]) -> Tensor:
-    """Return the scores (B, C, h, w) that predict, from those of :func:`represent`."""
-    return main_scores(score_heads(segmentor)[-1], outputs[-1])
-
-
-def decode_losses(
-    decode_head: Any, scores: list[Tensor], data_samples: SampleList
-) -> dict[str, Tensor]:
-    """Compute the losses of a decode head, or a cascade of them, from its scores.
-
-    Args:
-        decode_head: A decode head, or a list of them.
-        scores: Scores (B, C, h, w) of each head.
-        data_samples: The samples of the first images of the batch, which count.
-
-    Returns:
-        The losses under mmseg's names, ``decode.…`` or ``decode_0.…``.
-    """
-    heads, n, losses = list_heads(decode_head), len(data_samples), {}
-    for i, (head, score) in enumerate(zip(heads, scores, strict=True)):
-        name = 'decode' if len(heads) == 1 else f'decode_{i}'
-        losses.update(add_prefix(head.loss_by_feat(score[:n], data_samples), name))
-    return losses

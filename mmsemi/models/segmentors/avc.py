@@ -57,7 +57,8 @@ class AVC(BaseModel):
         high: Above it, a token is of the class. Defaults to 0.6, TransCAM's.
 
     Raises:
-        ValueError: A value is outside its range, or the head has no affinity.
+        ValueError: A value is outside its range, or the head classifies no images or
+            has no affinity.
     """
 
     def __init__(
@@ -86,6 +87,11 @@ class AVC(BaseModel):
             raise ValueError(f'mode={mode!r}: choose one of {list(MODES)}')
         self.backbone = MODELS.build(backbone)
         self.head = MODELS.build(head)
+        if not hasattr(self.head, 'has_affinity'):
+            raise ValueError(
+                f'AVC classifies whole images by their tags, but its head is '
+                f'{type(self.head).__name__}: use CamHead or ConformerCamHead'
+            )
         if consistency_weight and not self.head.has_affinity:
             raise ValueError(
                 f'consistency_weight={consistency_weight}, but the head has no '

@@ -8,8 +8,11 @@ import torch
 from mmseg.utils import SampleList, add_prefix
 from torch import Tensor
 
-from mmsemi.models.decode_heads.contrastive_head import final_scores
-from mmsemi.models.decode_heads.decoding import decode, supervised_losses
+from mmsemi.models.decode_heads.decoding import (
+    decode,
+    final_scores,
+    supervised_losses,
+)
 from mmsemi.models.segmentors.semi_base import SemiBaseSegmentor
 from mmsemi.models.utils._common import check_numbers
 from mmsemi.models.utils.batches import join_images, stack_valid

@@ -13,6 +13,7 @@ from mmseg.structures import SegDataSample
 from mmseg.utils import SampleList
 from torch import Tensor
 
+from mmsemi.models.decode_heads.decoding import list_heads, refines_points
 from mmsemi.models.losses import class_aware_cross_entropy
 from mmsemi.models.segmentors.semi_base import SemiBaseSegmentor
 from mmsemi.models.utils._common import check_numbers
@@ -75,8 +76,8 @@ class LPL(SemiBaseSegmentor):
         data_preprocessor: As in :class:`SemiBaseSegmentor`.
 
     Raises:
-        ValueError: If the segmentor has auxiliary heads, or a value is outside its
-            range.
+        ValueError: If the segmentor has auxiliary heads or is PointRend, or a value is
+            outside its range.
     """
 
     branches = ('sup', 'weak')
@@ -106,6 +107,11 @@ class LPL(SemiBaseSegmentor):
             raise ValueError(
                 "LPL's losses are on the scores of the decode head: set the "
                 "segmentor's auxiliary_head=None"
+            )
+        if any(map(refines_points, list_heads(segmentor.get('decode_head')))):
+            raise ValueError(
+                "LPL's losses are on maps of scores and would never train PointHead, "
+                'which predicts: use a decode_head without PointRend'
             )
         if eps is not None and not eps > 0:
             raise ValueError(f'eps={eps}: give 1e-5 as released, or None')

@@ -9,7 +9,12 @@ from mmengine.optim import OptimWrapper
 from mmseg.utils import SampleList, add_prefix
 from torch import Tensor
 
-from mmsemi.models.decode_heads.contrastive_head import decode_losses, list_heads
+from mmsemi.models.decode_heads.decoding import (
+    decode,
+    final_scores,
+    in_float32,
+    supervised_losses,
+)
 from mmsemi.models.losses import soft_cross_entropy
 from mmsemi.models.segmentors.semi_base import SemiBaseSegmentor
 from mmsemi.models.utils._common import check_numbers
@@ -20,6 +25,7 @@ from mmsemi.models.utils.box_batches import (
     stack_box_labels,
 )
 from mmsemi.models.utils.checkpoints import load_frozen
+from mmsemi.models.utils.loss_weights import weigh_losses
 from mmsemi.models.utils.self_correction import (
     ConvSelfCorrection,
     exponential_alpha,
@@ -230,21 +236,17 @@ class SelfCorrect(SemiBaseSegmentor):
         weak = inputs['weak'] if self.weak_weight else sup[:0]
 
         # 1. Primary: one forward of F and W.
-        features, scores = self._decode(join_images(sup, weak))
+        features = self.primary.extract_feat(join_images(sup, weak))
+        outputs = in_float32(decode(self.primary, features))
+        scores = final_scores(self.primary, outputs)
 
-        # 2. log p(y|x) on F, mseg's own losses.
-        losses = decode_losses(self.primary.decode_head, scores, samples)
-        if self.primary.with_auxiliary_head:
-            labeled = [feature[:n] for feature in features]
-            losses |= self.primary._auxiliary_head_forward_train(labeled, samples)
-        losses = {
-            key: value * self.sup_weight if 'loss' in key else value
-            for key, value in add_prefix(losses, 'sup').items()
-        }
+        # 2. log p(y|x) on F, mmseg's own losses.
+        losses = supervised_losses(self.primary, features, outputs, samples)
+        losses = weigh_losses(add_prefix(losses, 'sup'), self.sup_weight)
 
         # 3. log q_conv(y|x, b) on F (Eq. 6): the primary's scores are constants.
         if self.mode == 'conv':
-            corrected = self._correction_scores(scores[-1][:n].detach(), sup, samples)
+            corrected = self._correction_scores(scores[:n].detach(), sup, samples)
             corrected = self.upsample(corrected, sup.shape[-2:])
             losses['loss_correction'] = _cross_entropy(corrected, stack_labels(samples))
 
@@ -252,20 +254,20 @@ class SelfCorrect(SemiBaseSegmentor):
         if self.weak_weight:
             boxes, size = data_samples['weak'], weak.shape[-2:]
             valid = stack_valid(boxes)
-            logits = self.upsample(scores[-1][n:], size)
+            logits = self.upsample(scores[n:], size)
             if self.mode == 'em-fixed':
                 rect = stack_box_labels(boxes, self.num_box_classes, valid)
                 biases = self.bg_bias, self.fg_bias
                 label = estimate_labels(logits, rect, self.num_box_classes, *biases)
                 loss_weak = _cross_entropy(logits, label)
             else:
-                q = self.correct(scores[-1][n:], weak, boxes)
+                q = self.correct(scores[n:], weak, boxes)
                 loss_weak = soft_cross_entropy(logits, q, valid)
                 sure = (q.amax(1) * valid).sum() / valid.sum().clamp_min(1)
                 losses['confidence'] = sure
             losses['loss_weak'] = self.weak_weight * loss_weak
         if self.mode == 'linear':
-            losses['alpha'] = scores[-1].new_tensor(self.alpha)
+            losses['alpha'] = scores.new_tensor(self.alpha)
         return losses
 
     @property
@@ -298,14 +300,6 @@ class SelfCorrect(SemiBaseSegmentor):
             return ancillary.softmax(1)
         primary = self.upsample(scores.float(), size)
         return linear_self_correction(primary, ancillary, self.alpha)
-
-    def _decode(self, images: Tensor) -> tuple[list[Tensor], list[Tensor]]:
-        """Return the primary's features, and the scores of each of its heads."""
-        features = self.primary.extract_feat(images)
-        scores: list[Tensor] = []
-        for head in list_heads(self.primary.decode_head):
-            scores.append(head(features, *scores[-1:]).float())
-        return features, scores
 
     @torch.no_grad()
     def _ancillary_scores(self, images: Tensor, data_samples: SampleList) -> Tensor:

@@ -11,7 +11,8 @@ from mmseg.models.utils import resize
 from mmseg.utils import SampleList
 from torch import Tensor
 
-from mmsemi.models.segmentors.score_maps import is_plain, with_score_maps
+from mmsemi.models.data_preprocessors.multi_branch_data_preprocessor import is_plain
+from mmsemi.models.decode_heads.decoding import with_score_maps
 from mmsemi.registry import MODELS
 
 
@@ -35,8 +36,7 @@ class SemiBaseSegmentor(BaseModel):
         data_preprocessor: Config of the training preprocessor. By default a
             :class:`MultiBranchDataPreprocessor` around the segmentor's own, or around
             mmseg's that is given here (mmengine's runner adds the config's).
-        predict_on: Network used in validation and test. Defaults to
-            ``'teacher'``.
+        predict_on: Network of validation and test. Defaults to ``'teacher'``.
 
     Raises:
         ValueError: If ``predict_on`` names no network, the segmentor has no

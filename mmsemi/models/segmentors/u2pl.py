@@ -7,13 +7,13 @@ from mmengine.dist import all_reduce
 from mmseg.utils import SampleList, add_prefix
 from torch import Tensor
 
-from mmsemi.models.decode_heads.contrastive_head import (
+from mmsemi.models.decode_heads.contrastive_head import with_representation
+from mmsemi.models.decode_heads.decoding import (
     final_scores,
     represent,
     score_heads,
-    with_representation,
+    supervised_losses,
 )
-from mmsemi.models.decode_heads.decoding import supervised_losses
 from mmsemi.models.segmentors.semi_base import SemiBaseSegmentor
 from mmsemi.models.utils import contrast, mixing
 from mmsemi.models.utils._common import check_numbers

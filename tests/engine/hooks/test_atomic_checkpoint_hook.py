@@ -172,6 +172,21 @@ def test_keeps_all_by_default(train, tmp_path):
     }
 
 
+@pytest.mark.parametrize(
+    ('shares', 'kept'),
+    [
+        (dict(interval=0.4), {3, 6, 7}),
+        (dict(interval=0.01), {1, 2, 3, 4, 5, 6, 7}),
+        (dict(interval=0.3, save_begin=0.6), {4, 6, 7}),
+    ],
+)
+def test_shares_of_the_training(train, tmp_path, shares, kept):
+    train(tmp_path, max_keep_ckpts=-1, save_best=None, **shares)
+    assert {f for f in files(tmp_path) if f.startswith('iter')} == {
+        f'iter_{step}.pth' for step in kept
+    }
+
+
 def test_best_of_an_unknown_network(toy_runner, toy_validation, monkeypatch):
     def build(key: str):
         hook = dict(type='AtomicCheckpointHook', by_epoch=False, save_best=key)

@@ -35,10 +35,11 @@ def watched(toy_runner, toy_validation, tmp_path):
         watch = Watch(fail_at)
         runner = toy_runner(
             custom_hooks=[ExactResumeHook(), watch],
-            default_hooks=dict(checkpoint=CHECKPOINTS),
             resume=resume_from is not None,
             load_from=resume_from and str(tmp_path / f'run/iter_{resume_from}.pth'),
-            **toy_validation(SCORES) | changes,
+            **dict(default_hooks=dict(checkpoint=CHECKPOINTS))
+            | toy_validation(SCORES)
+            | changes,
         )
         if fail_at is None:
             runner.train()
@@ -119,6 +120,9 @@ def test_checkpoints_between_optimiser_steps(watched):
     accumulation = dict(optimizer=dict(type='SGD', lr=0.1), accumulative_counts=4)
     with pytest.raises(ValueError, match=r'every 2 iterations fall .*multiple of 4'):
         watched(optim_wrapper=accumulation)
+    share = dict(checkpoint=CHECKPOINTS | dict(interval=0.3))
+    with pytest.raises(ValueError, match=r'every 2 iterations fall .*multiple of 4'):
+        watched(optim_wrapper=accumulation, default_hooks=share)
 
 
 @pytest.mark.parametrize('hook', ['ExactResumeHook', 'SetIterHook'])

@@ -192,3 +192,61 @@ def test_each_hook_misses_the_others(hook, needs, missing, toy_runner):
     match = rf"ToyMethod .*: add dict\(type='{missing}'\) to custom_hooks"
     with pytest.raises(ValueError, match=match):
         runner.train()
+
+
+def test_teacher_follows_the_methods_warm_up(toy_runner):
+    def train(warmup, **options):
+        hook = MeanTeacherHook(**options)
+        runner = toy_runner(custom_hooks=[hook])
+        runner.model.warmup_iters = warmup
+        runner.train()
+        state = runner.model.state_dict()
+        return {k: v for k, v in state.items() if k.startswith('teacher.')}
+
+    expected = train(3, start_iter=3)
+    # 3 of 7 steps
+    for options in (dict(warmup=3), dict(warmup=0.45)):
+        for start in ({}, dict(start_iter=0.45)):
+            for name, value in train(**options, **start).items():
+                assert torch.equal(value, expected[name]), name
+    other = train(3, start_iter=0.6)
+    assert any(not torch.equal(other[name], expected[name]) for name in expected)
+
+
+def test_method_tells_its_own_warm_up(toy_runner):
+    hook = MeanTeacherHook()
+    runner = toy_runner(custom_hooks=[hook])
+    runner.model.warmup_steps = lambda max_iters: max_iters - 2
+    runner.train()
+    assert hook._start == 5
+
+
+@pytest.mark.parametrize(
+    ('warmup', 'start', 'message'),
+    [
+        (0, 7, r'start_iter=7 steps, but the training has 7: train longer, or give a'),
+        (8, None, r'warmup_iters=8 steps, but the training has 7'),
+        (0.9, 5, r'warmup_iters=0.9 \(6 steps\), .* start_iter=5: set .*=0.9 or more'),
+        (0, 1.5, r'MeanTeacherHook.start_iter=1.5: give a whole number of steps'),
+    ],
+)
+def test_teacher_that_starts_too_early_or_never(toy_runner, warmup, start, message):
+    with pytest.raises(ValueError, match=message):
+        runner = toy_runner(custom_hooks=[MeanTeacherHook(start_iter=start)])
+        runner.model.warmup_iters = warmup
+        runner.train()
+
+
+@pytest.mark.parametrize('hook', ['SetIterHook', 'MeanTeacherHook', 'ExactResumeHook'])
+@pytest.mark.parametrize(
+    'loop', [dict(type='EpochBasedTrainLoop'), dict(by_epoch=True)]
+)
+def test_epochs_without_an_end(toy_runner, tiny_dataloader, hook, loop):
+    runner = toy_runner(
+        custom_hooks=[dict(type=hook)],
+        train_dataloader=tiny_dataloader,
+        train_cfg=dict(loop, max_epochs=2),
+    )
+    remedy = r"type='MultiSourceTrainLoop', max_epochs=2, epoch_of='unlabeled'\)"
+    with pytest.raises(ValueError, match=rf'EpochBasedTrainLoop waits .*{remedy}'):
+        runner.train()

@@ -67,8 +67,9 @@ def test_training_is_the_same_with_and_without(train, tiny_images):
         assert torch.equal(value, other[name]), name
 
 
-def test_draws_at_the_interval_and_at_the_end(train):
-    runner = train(dict(type='SemiVisualizationHook', interval=2, num_images=9))
+@pytest.mark.parametrize('interval', [2, 0.6])
+def test_draws_at_the_interval_and_at_the_end(train, interval):
+    runner = train(dict(type='SemiVisualizationHook', interval=interval, num_images=9))
     expected = [f'{i}/iter_00000{n}.png' for i in 'cdef' for n in (2, 3)]
     assert drawings(runner) == expected
 

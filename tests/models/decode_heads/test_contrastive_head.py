@@ -9,10 +9,9 @@ from torch import nn
 
 from mmsemi.models.decode_heads.contrastive_head import (
     contrastive_head_class,
-    decode_losses,
-    represent,
     with_representation,
 )
+from mmsemi.models.decode_heads.decoding import represent
 from mmsemi.registry import MODELS
 
 FCN = dict(
@@ -155,17 +154,3 @@ def test_cascade_passes_scores_on():
     assert features == [images] and rep.shape == (2, 5, 7, 7)
     assert torch.equal(scores[0], first(images[None]))
     assert torch.equal(scores[1], second([images], scores[0]))
-
-
-def test_decode_losses_of_the_first_images(monkeypatch):
-    model = Cascade()
-    for head in model.decode_head:
-        monkeypatch.setattr(
-            head, 'loss_by_feat', lambda scores, samples: {'loss_ce': scores.sum()}
-        )
-    scores = [torch.arange(4.0)[:, None], torch.ones(4, 1)]
-    losses = decode_losses(model.decode_head, scores, ['a', 'b'])
-    assert losses == {'decode_0.loss_ce': 1, 'decode_1.loss_ce': 2}
-    assert decode_losses(model.decode_head[0], scores[:1], ['a', 'b', 'c']) == {
-        'decode.loss_ce': 3
-    }

@@ -9,8 +9,11 @@ from mmengine.structures import PixelData
 from mmseg.models.decode_heads import point_head
 from mmseg.structures import SegDataSample
 
-from mmsemi.models.decode_heads.contrastive_head import final_scores
-from mmsemi.models.decode_heads.decoding import decode, supervised_losses
+from mmsemi.models.decode_heads.decoding import (
+    decode,
+    final_scores,
+    supervised_losses,
+)
 from mmsemi.registry import MODELS
 
 pytestmark = pytest.mark.usefixtures('default_scope')

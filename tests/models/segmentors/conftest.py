@@ -13,7 +13,7 @@ from mmseg.structures import SegDataSample
 from torch import Tensor
 
 from mmsemi.models import BST, SemiBaseSegmentor
-from mmsemi.models.decode_heads.contrastive_head import represent
+from mmsemi.models.decode_heads.decoding import represent
 from mmsemi.registry import MODELS
 
 U2PL = dict(bank_size=60, bank_size_first=80, num_anchors=7, num_negatives=9)

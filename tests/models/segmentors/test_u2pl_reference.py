@@ -9,7 +9,7 @@ import pytest
 import torch
 from torch.nn.functional import interpolate
 
-from mmsemi.models.decode_heads.contrastive_head import represent
+from mmsemi.models.decode_heads.decoding import represent
 
 SIZE, CELLS, CLASSES = 29, 8, 5
 BANK, BANK_FIRST, ANCHORS, NEGATIVES = 60, 80, 7, 9  # those of the fixture
