@@ -5,4 +5,4 @@ _base_ = [
     '../_base_/schedules/schedule_demo.py',
     '../_base_/default_runtime.py',
 ]
-scales = [1.0]
+stages = dict(supervised=dict(default_hooks=dict(pseudo_labels=dict(scales=[1.0]))))

@@ -1,5 +1,6 @@
 """What a training must have before its first step."""
 
+from collections.abc import Collection
 from typing import Any
 from weakref import WeakSet
 
@@ -57,13 +58,17 @@ def check_training(runner: Runner) -> None:
 def _check_end(runner: Runner) -> None:
     """Refuse epochs of a mixture, which is drawn endlessly."""
     sampler = runner.train_dataloader.sampler
-    if not isinstance(sampler, MultiSourceSampler):
-        return
-    if isinstance(runner.train_loop, EpochBasedTrainLoop):
-        raise ValueError(
-            f'{type(runner.train_loop).__name__} waits for the end of an epoch, but '
-            'MultiSourceSampler draws endlessly: count the epochs of one part, '
-            "train_cfg=dict(type='MultiSourceTrainLoop', max_epochs="
-            f'{runner.max_epochs}, epoch_of={list(sampler.num_per_source)[-1]!r}), or '
-            'give max_iters'
-        )
+    if isinstance(sampler, MultiSourceSampler) and isinstance(
+        runner.train_loop, EpochBasedTrainLoop
+    ):
+        name = type(runner.train_loop).__name__
+        raise ValueError(endless(name, runner.max_epochs, sampler.num_per_source))
+
+
+def endless(loop: str, max_epochs: int | None, parts: Collection[str]) -> str:
+    """Say why a loop of epochs would never end one, and what to write instead."""
+    return (
+        f'{loop} waits for the end of an epoch, but MultiSourceSampler draws endlessly: '
+        "count the epochs of one part, train_cfg=dict(type='MultiSourceTrainLoop', "
+        f'max_epochs={max_epochs}, epoch_of={list(parts)[-1]!r}), or give max_iters'
+    )

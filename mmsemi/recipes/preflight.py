@@ -8,7 +8,7 @@ from typing import Any
 from mmengine.config import Config
 
 from mmsemi.datasets.multi_source_dataset import fill_parts
-from mmsemi.engine.checks import ENDLESS, is_by_epoch
+from mmsemi.engine.checks import endless
 from mmsemi.engine.runner.multi_source_train_loop import resolve_schedules
 from mmsemi.labeling.pseudo_label_folder import check_label_folder, read_manifest
 from mmsemi.registry import HOOKS
@@ -67,9 +67,11 @@ def check_config(cfg: Config, where: str) -> None:
 def _check_length(cfg: Config, where: str) -> None:
     """Refuse a loop of no length, epochs that never end, and a schedule of no length."""
     loop = cfg.train_cfg
-    sampler = str((cfg.train_dataloader.get('sampler') or {}).get('type'))
-    if sampler.endswith('MultiSourceSampler') and is_by_epoch(loop):
-        raise ValueError(f'{where}: {ENDLESS}')
+    sampler = cfg.train_dataloader.get('sampler') or {}
+    kind = str(loop.get('type', 'EpochBasedTrainLoop' * bool(loop.get('by_epoch'))))
+    if 'MultiSourceSampler' in str(sampler.get('type')) and 'EpochBased' in kind:
+        parts = sampler.get('num_per_source') or ['unlabeled']
+        raise ValueError(f'{where}: {endless(kind, loop.get("max_epochs"), parts)}')
     lengths = {key: loop[key] for key in ('max_iters', 'max_epochs') if loop.get(key)}
     for key in ('max_iters', 'max_epochs'):
         length = loop.get(key)
@@ -138,7 +140,7 @@ def check_labelling(cfg: Config, folder: os.PathLike, where: str) -> None:
             HOOKS.build(copy.deepcopy(hook))
         except (TypeError, ValueError) as error:
             raise ValueError(f'{where}: {key}: {kind.__name__}: {error}') from error
-        name = hook.get('out_dir', kind.out_dir_default)
+        name = hook.get('out_dir', dict(CamHook='cams',PseudoLabelHook='pseudo_labels',RandomWalkHook='pseudo_labels',AffinityLabelHook='affinity_labels')[kind.__name__])
         check_label_folder(os.path.join(folder, name))
 
 
@@ -154,6 +156,11 @@ def check_lists(cfg: Config, where: str) -> None:
     Raises:
         FileNotFoundError: If a list does not exist.
     """
+    cfg = copy.deepcopy(cfg)
+    dataset = cfg.train_dataloader.get('dataset')
+    if isinstance(dataset, Mapping) and 'MultiSourceDataset' in str(dataset.get('type')):
+        split, root = dataset.get('split'), dataset.get('data_root')
+        cfg.train_dataloader.dataset = fill_parts(dataset, split, root)
     for part in ('train_dataloader', 'val_dataloader', 'default_hooks', 'custom_hooks'):
         for key, path in _lists(cfg.get(part), part):
             if not (PLACEHOLDER.search(path) or '://' in path or os.path.isfile(path)):

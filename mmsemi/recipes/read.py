@@ -37,7 +37,7 @@ def read_stages(
       checkpoints of the earlier stage ``name``.
     * ``method=dict(type='LPL', …)`` is a method whose ``segmentor`` is ``model``.
     * Parts of a ``MultiSourceDataset`` that ``num_per_source`` does not name are left
-      out, and ``batch_size`` is the sum of its numbers unless it is given.
+      out, and ``batch_size=None`` is the sum of its numbers.
     * A labelling hook's ``part`` names the part whose images it labels.
     * A hook that is None, or has options but no type in this stage, is left out.
     * The second stage trains with the config's seed + 1, and so on: from other
@@ -260,7 +260,7 @@ def _choose_parts(cfg: Config) -> None:
         return  # the preflight names the part that is missing
     for name in set(parts) - set(shares):
         del dataset[name]
-    if 'batch_size' not in loader and all(isinstance(n, int) for n in shares.values()):
+    if loader.get('batch_size') is None and all(isinstance(n, int) for n in shares.values()):
         loader['batch_size'] = sum(shares.values())
 
 

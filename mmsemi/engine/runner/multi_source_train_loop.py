@@ -29,7 +29,10 @@ class MultiSourceTrainLoop(IterBasedTrainLoop):
         dataloader: Dataloader or config.
         max_iters: Steps. Given, it counts, and not ``max_epochs``.
         max_epochs: Epochs of one part of a ``MultiSourceDataset``.
-        epoch_of: The name of this part. Defaults to ``'unlabeled'``.
+        epoch_of: The name of this part, or of several that are counted as one. Defaults
+            to ``'unlabeled'``.
+        repeat: A part whose list is repeated whole until it is no shorter than those,
+            and counts with them, as the labelled images in ST++. By default none.
         drop_last: Whether the last, incomplete batch of an epoch is left out, see
             :func:`epoch_steps`. Defaults to True.
         val_begin: First step after which to validate, or a share. Defaults to 1.
@@ -48,7 +51,8 @@ class MultiSourceTrainLoop(IterBasedTrainLoop):
         dataloader: DataLoader | dict,
         max_iters: int | None = None,
         max_epochs: float | None = None,
-        epoch_of: str = 'unlabeled',
+        epoch_of: str | Sequence[str] = 'unlabeled',
+        repeat: str | None = None,
         drop_last: bool = True,
         val_begin: float = 1,
         val_interval: float = 1000,
@@ -57,7 +61,7 @@ class MultiSourceTrainLoop(IterBasedTrainLoop):
         # builds the dataloader, whose data set tells the length of an epoch
         BaseLoop.__init__(self, runner, dataloader)
         if max_iters is None:
-            max_iters = self._count(max_epochs, epoch_of, drop_last)
+            max_iters = self._count(max_epochs, epoch_of, repeat, drop_last)
         super().__init__(
             runner,
             self.dataloader,
@@ -72,8 +76,14 @@ class MultiSourceTrainLoop(IterBasedTrainLoop):
                 runner.param_schedulers, max_iters
             )
 
-    def _count(self, max_epochs: float | None, part: str, drop_last: bool) -> int:
-        """Return the steps of so many epochs of a part."""
+    def _count(
+        self,
+        max_epochs: float | None,
+        epoch_of: str | Sequence[str],
+        repeat: str | None,
+        drop_last: bool,
+    ) -> int:
+        """Return the steps of so many epochs of parts."""
         if max_epochs is None or max_epochs <= 0:
             raise ValueError(
                 f'MultiSourceTrainLoop has max_epochs={max_epochs} and no max_iters: '
@@ -81,15 +91,26 @@ class MultiSourceTrainLoop(IterBasedTrainLoop):
             )
         sampler: Any = self.dataloader.sampler
         numbers = getattr(sampler, 'num_per_source', {})
-        if part not in numbers:
-            raise ValueError(
-                f'max_epochs={max_epochs} counts epochs of the part {part!r}, but the '
-                f'training draws from {list(numbers) or "no parts"}: set '
-                'train_cfg.epoch_of to a part, or give max_iters'
-            )
-        size = len(sampler.dataset.sources[part])
-        epoch = epoch_steps(size, numbers[part], sampler.world_size, drop_last)
+        counted = [epoch_of] if isinstance(epoch_of, str) else list(epoch_of)
+        for part in [*counted, repeat] if repeat else counted:
+            if part not in numbers:
+                raise ValueError(
+                    f'max_epochs={max_epochs} counts epochs of the part {part!r}, but '
+                    f'the training draws from {list(numbers) or "no parts"}: set '
+                    'train_cfg.epoch_of to a part, or give max_iters'
+                )
+        size = sum(len(sampler.dataset.sources[part]) for part in counted)
+        per_process = sum(numbers[part] for part in counted)
+        if repeat:
+            size += repeated(len(sampler.dataset.sources[repeat]), size)
+            per_process += numbers[repeat]
+        epoch = epoch_steps(size, per_process, sampler.world_size, drop_last)
         return max(1, round(max_epochs * epoch))
+
+
+def repeated(size: int, least: int) -> int:
+    """Return the length of a list repeated whole until it is no shorter than that."""
+    return size * math.ceil(least / size)
 
 
 def epoch_steps(
