@@ -7,24 +7,15 @@ import pytest
 import torch
 from mmengine.config import ConfigDict
 from mmengine.logging import MMLogger
-from mmengine.structures import PixelData
+from mmengine.structures import InstanceData, LabelData, PixelData
 from mmseg.structures import SegDataSample
 
-from mmsemi.models.decode_heads.decoding import main_scores
+from mmsemi.models.decode_heads.decoding import list_heads, main_scores
 from mmsemi.registry import MODELS
 
 CLASSES, SIZE = 4, 32
 NORM = dict(type='BN')
 FEATURES = [8, 16, 32, 64]
-METHODS = {
-    'MeanTeacher': dict(type='MeanTeacher', cutmix=True),
-    'FixMatch': dict(type='FixMatch', threshold=0.0, cutmix_prob=1.0),
-    'CPS': dict(type='CPS', cutmix=True),
-    'UniMatch': dict(type='UniMatch', threshold=0.0),
-    'U2PL': dict(
-        type='U2PL', bank_size=60, bank_size_first=80, num_anchors=7, num_negatives=9
-    ),
-}
 RESNET = dict(
     type='ResNet',
     depth=18,
@@ -87,6 +78,47 @@ def knet():
         kernel_generate_head=fcn(),
     )
 
+
+# it sees boxes, whatever the primary model is
+ANCILLARY = dict(
+    type='BoxConditionedSegmentor',
+    backbone=RESNET,
+    decode_head=head(
+        'BoxConditionedHead',
+        c1_in_channels=8,
+        c1_channels=4,
+        dilations=(1, 2),
+        num_box_classes=CLASSES - 1,
+    ),
+)
+
+
+def self_correct(mode):
+    ancillary = None if mode == 'em-fixed' else ANCILLARY
+    return dict(type='SelfCorrect', mode=mode, ancillary=ancillary, hidden=6)
+
+
+METHODS = {
+    'MeanTeacher': dict(type='MeanTeacher'),
+    'CutMix-Seg': dict(type='MeanTeacher', cutmix=True, consistency='mse'),
+    'FixMatch': dict(type='FixMatch', threshold=0.0, cutmix_prob=1.0),
+    'CPS': dict(type='CPS', cutmix=True),
+    'UniMatch': dict(type='UniMatch', threshold=0.0),
+    'U2PL': dict(
+        type='U2PL', bank_size=60, bank_size_first=80, num_anchors=7, num_negatives=9
+    ),
+    'BST': dict(type='BST', branch2=dict()),
+    'LPL': dict(type='LPL'),
+    **{
+        f'SelfCorrect {mode}': self_correct(mode)
+        for mode in ('none', 'linear', 'conv', 'em-fixed')
+    },
+}
+# what cannot work, and what is said
+REFUSED = {
+    ('FCN with two auxiliary heads', 'LPL'): 'auxiliary_head=None, and use no PointR',
+    ('PointRend', 'LPL'): 'auxiliary_head=None, and use no PointRend',
+}
 
 ALIKE = dict(norm_cfg=NORM, align_corners=False)
 SEGMENTORS = {
@@ -213,7 +245,7 @@ SEGMENTORS = {
 
 
 @pytest.fixture(autouse=True)
-def quiet(default_scope):
+def quiet(default_scope, point_sample):
     logger = MMLogger.get_current_instance()
     level = logger.level
     logger.setLevel(logging.ERROR)
@@ -233,18 +265,10 @@ def segmentor(name):
 
 
 def build(method, config):
-    if 'PointHead' in str(config) and not has_ops():
-        pytest.skip('this mmcv has no compiled ops, which PointHead asks for')
-    model = MODELS.build(ConfigDict(METHODS[method], segmentor=config))
+    model = MODELS.build(ConfigDict(copy.deepcopy(METHODS[method]), segmentor=config))
     model.init_weights()
     model.set_iter(5, 10)
     return model.train()
-
-
-def has_ops():
-    from mmseg.models.decode_heads import point_head
-
-    return point_head.point_sample is not None
 
 
 @pytest.fixture
@@ -252,7 +276,7 @@ def batch():
     """Return two images of each branch with blocks of four classes."""
     generator = torch.Generator().manual_seed(0)
     inputs, samples = {}, {}
-    for name in ('sup', 'unsup_teacher', 'unsup_student', 'unsup_student2'):
+    for name in ('sup', 'unsup_teacher', 'unsup_student', 'unsup_student2', 'weak'):
         coarse = 2 * torch.randn(2, 3, 4, 4, generator=generator)
         inputs[name] = torch.nn.functional.interpolate(coarse, (SIZE, SIZE))
         samples[name] = [SegDataSample(), SegDataSample()]
@@ -262,6 +286,12 @@ def batch():
             if name == 'sup':
                 sample.gt_sem_seg = PixelData(data=label)
                 sample.gt_edge_map = PixelData(data=(label > 1).long())
+            sample.gt_instances = InstanceData(
+                bboxes=torch.tensor([[2.0, 3.0, 20.0, 30.0], [8.0, 8.0, 16.0, 31.0]]),
+                labels=torch.tensor([1, 3]),
+                areas=torch.tensor([486.0, 184.0]),
+            )
+            sample.gt_tags = LabelData(item=torch.tensor([True, True, False, True]))
             sample.valid = PixelData(data=torch.ones(1, SIZE, SIZE, dtype=torch.bool))
             sample.set_metainfo(dict(img_shape=(SIZE, SIZE), ori_shape=(SIZE, SIZE)))
     return inputs, samples
@@ -270,40 +300,81 @@ def batch():
 @pytest.mark.parametrize('method', METHODS)
 @pytest.mark.parametrize('name', SEGMENTORS)
 def test_trains_and_predicts(name, method, batch):
+    if (name, method) in REFUSED:
+        with pytest.raises(ValueError, match=REFUSED[name, method]):
+            build(method, segmentor(name))
+        return
     model = build(method, segmentor(name))
-    losses = model(*batch, mode='loss')
+    losses = model(*(batch if model.branches else labeled(batch)), mode='loss')
     total, _ = model.parse_losses(losses)
     assert total.isfinite()
     total.backward()
-    student = model.first_network
-    idle = {n for n, p in student.named_parameters() if p.grad is None}
-    assert idle == expected_idle(name, segmentor(name), batch)
-    assert all(p.grad is None or p.grad.isfinite().all() for p in student.parameters())
+    idle = expected_idle(segmentor(name), batch, own_loss=method != 'LPL')
+    for part, network in model.networks().items():
+        if part not in model.followers:
+            grads = {n: p.grad for n, p in network.named_parameters()}
+            assert {n for n, grad in grads.items() if grad is None} == idle
+            assert all(g is None or g.isfinite().all() for g in grads.values())
     model.eval()
-    with torch.no_grad():
-        images = batch[0]['sup']
-        scores = model(images, mode='tensor')
-        (sample, _) = model(images, mode='predict')
-    assert scores.dim() == 4 and scores.shape[:2] == (2, CLASSES)
-    assert sample.pred_sem_seg.data.shape == (1, SIZE, SIZE)
+    images, samples = labeled(batch)
+    for part in model.predictors():
+        with torch.no_grad(), model.predicting_on(part):
+            scores = model(images, samples, mode='tensor')
+            (sample, _) = model(images, samples, mode='predict')
+        assert scores.dim() == 4 and scores.shape[:2] == (2, CLASSES)
+        assert sample.pred_sem_seg.data.shape == (1, SIZE, SIZE)
 
 
-def expected_idle(name, config, batch):
-    """Return the parameters that the plain segmentor's own loss does not reach."""
+def labeled(batch):
+    """Return the images with masks, as a batch of one branch."""
+    return batch[0]['sup'], batch[1]['sup']
+
+
+def expected_idle(config, batch, own_loss=True):
+    """Return the parameters that the plain segmentor's own loss does not reach.
+
+    Or, without ``own_loss``, the scores that it predicts with.
+    """
     plain = MODELS.build(config).train()
-    losses = plain.loss(batch[0]['sup'], batch[1]['sup'])
-    sum(v.sum() for k, v in losses.items() if 'loss' in k).backward()
+    images, samples = labeled(batch)
+    if own_loss:
+        losses = plain.loss(images, samples)
+        total = sum(v.sum() for k, v in losses.items() if 'loss' in k)
+    else:
+        heads = list_heads(plain.decode_head)
+        total = main_scores(heads[-1], plain(images, mode='tensor')).sum()
+    total.backward()
     return {n for n, p in plain.named_parameters() if p.grad is None}
+
+
+def freeze_layers(network):
+    """Normalise and drop as in prediction; the heads' outputs are training's."""
+    for module in network.modules():
+        if not list(module.children()):
+            module.eval()
+
+
+@pytest.mark.parametrize('name', SEGMENTORS)
+@pytest.mark.parametrize('method, weight', [('SelfCorrect conv', 1), ('FixMatch', 0.5)])
+def test_supervised_losses_are_those_of_mmseg(name, method, weight, batch):
+    """Also where methods run features and heads apart, with other images beside."""
+    model = build(method, segmentor(name))
+    freeze_layers(model.first_network)
+    torch.manual_seed(1)
+    losses = model(*batch, mode='loss')
+    torch.manual_seed(1)
+    expected = model.first_network.loss(*labeled(batch))
+    assert {f'sup.{key}' for key in expected} == {k for k in losses if k[:4] == 'sup.'}
+    for key, value in expected.items():
+        found = losses[f'sup.{key}']
+        torch.testing.assert_close(found, value * weight if 'loss' in key else value)
 
 
 @pytest.mark.parametrize('name', ['DANet', 'EncNet', 'K-Net', 'DDRNet', 'PIDNet'])
 def test_scores_of_training_are_those_that_predict(name, batch):
     """Of several outputs, the one that mmseg's own prediction shows."""
     model = build('MeanTeacher', segmentor(name))
-    for module in model.student.modules():
-        if not list(module.children()):
-            # normalisation and dropout as in prediction
-            module.eval()
+    freeze_layers(model.student)
     images = batch[0]['sup']
     with torch.no_grad():
         assert model.student.training and model.student.decode_head.training
@@ -371,3 +442,85 @@ def test_preprocessor_of_the_config(own):
         sample.gt_sem_seg = PixelData(data=torch.zeros(1, 8, 8))
     found = model.data_preprocessor(batch, True)
     assert found['inputs']['sup'].shape == (2, 3, *size)
+
+
+def avc(backbone, channels):
+    """Return AVC, with the term, on the backbone of one of the segmentors."""
+    head = dict(type='CamHead', in_channels=channels, affinity_channels=4)
+    return MODELS.build(
+        ConfigDict(
+            type='AVC',
+            backbone=copy.deepcopy(segmentor(backbone).backbone),
+            head=dict(head, num_classes=CLASSES - 1),
+            data_preprocessor=dict(type='SegDataPreProcessor', size=(SIZE, SIZE)),
+            warmup=0,
+        )
+    )
+
+
+@pytest.mark.parametrize(
+    'name, channels',
+    [
+        ('OCRNet', 64),
+        ('SegFormer', 64),
+        ('Segmenter', 12),
+        ('Swin', 64),
+        ('ConvNeXt', 64),
+        ('DINOv2', 12),
+    ],
+)
+def test_avc_on_any_backbone(name, channels, batch):
+    model = avc(name, channels)
+    model.init_weights()
+    model.set_iter(5, 10)
+    images, samples = labeled(batch)
+    losses = model.train()(images, samples, mode='loss')
+    total, _ = model.parse_losses(losses)
+    total.backward()
+    assert {'loss_cls', 'loss_consistency'} <= losses.keys() and total.isfinite()
+    plain = MODELS.build(segmentor(name).backbone)
+    plain.train()  # mmseg's returns None
+    plain(images)[-1].sum().backward()
+    idle = {n for n, p in plain.named_parameters() if p.grad is None}
+    grads = {n: p.grad for n, p in model.backbone.named_parameters()}
+    assert {n for n, grad in grads.items() if grad is None} == idle
+    model.eval()
+    with torch.no_grad():
+        (sample, _) = model(images, samples, mode='predict')
+        maps = model.cams(images, (8, 8), scales=(1.0,), refine=True)
+    assert sample.pred_score.shape == (CLASSES - 1,)
+    assert maps.shape == (2, CLASSES - 1, 8, 8) and maps.isfinite().all()
+
+
+@pytest.mark.parametrize('name', ['DDRNet', 'PIDNet'])
+def test_avc_needs_one_kind_of_features(name):
+    with pytest.raises(ValueError, match=f'{name} gives other features in training'):
+        avc(name, 32)
+
+
+def test_avc_needs_maps(batch):
+    message = r'CamHead read a (tuple|list) at in_index=-1, but it classifies maps'
+    with pytest.raises(TypeError, match=message):
+        avc('DPT', 12)(*labeled(batch), mode='loss')
+
+
+def test_avc_needs_a_head_that_classifies_images(batch):
+    with pytest.raises(ValueError, match='by their tags, but its head is FCNHead: use'):
+        MODELS.build(
+            dict(
+                type='AVC',
+                backbone=RESNET,
+                head=fcn(),
+                data_preprocessor=dict(type='SegDataPreProcessor'),
+            )
+        )
+    model = MODELS.build(
+        dict(
+            type='AVC',
+            backbone=RESNET,
+            head=dict(type='ConformerCamHead', num_classes=3, in_channels=(8, 8)),
+            data_preprocessor=dict(type='SegDataPreProcessor'),
+        )
+    )
+    with pytest.raises(TypeError, match='use ConformerCam, or CamHead for this backb'):
+        model(*labeled(batch), mode='loss')

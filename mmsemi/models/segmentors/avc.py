@@ -6,6 +6,7 @@ from typing import Any
 import torch
 import torch.nn.functional as F
 from mmengine.model import BaseModel
+from mmseg.models.backbones import DDRNet, PIDNet
 from mmseg.structures import SegDataSample
 from mmseg.utils import SampleList
 from torch import Tensor
@@ -57,8 +58,8 @@ class AVC(BaseModel):
         high: Above it, a token is of the class. Defaults to 0.6, TransCAM's.
 
     Raises:
-        ValueError: A value is outside its range, or the head classifies no images or
-            has no affinity.
+        ValueError: A value is outside its range, or head or backbone do not fit, or
+            the head has no affinity.
     """
 
     def __init__(
@@ -91,6 +92,11 @@ class AVC(BaseModel):
             raise ValueError(
                 f'AVC classifies whole images by their tags, but its head is '
                 f'{type(self.head).__name__}: use CamHead or ConformerCamHead'
+            )
+        if isinstance(self.backbone, (DDRNet, PIDNet)):
+            raise ValueError(
+                f'{type(self.backbone).__name__} gives other features in training than '
+                'in prediction, but AVC reads the same: use another backbone'
             )
         if consistency_weight and not self.head.has_affinity:
             raise ValueError(

@@ -71,7 +71,6 @@ class LPL(SemiBaseSegmentor):
         zero_iou_as_one: As released: see :func:`image_reliability`.
         count_void: As released: see :class:`RunningClassIoU`.
         label_padding: As released: the networks also label each other's padding.
-            Defaults to False.
         predict_on: ``'hybrid'`` or ``'pseudo'``. Defaults to ``'hybrid'``.
         data_preprocessor: As in :class:`SemiBaseSegmentor`.
 
@@ -103,15 +102,11 @@ class LPL(SemiBaseSegmentor):
         predict_on: str = 'hybrid',
         data_preprocessor: dict | None = None,
     ) -> None:
-        if segmentor.get('auxiliary_head') is not None:
+        points = any(map(refines_points, list_heads(segmentor.get('decode_head'))))
+        if points or segmentor.get('auxiliary_head') is not None:
             raise ValueError(
                 "LPL's losses are on the scores of the decode head: set the "
-                "segmentor's auxiliary_head=None"
-            )
-        if any(map(refines_points, list_heads(segmentor.get('decode_head')))):
-            raise ValueError(
-                "LPL's losses are on maps of scores and would never train PointHead, "
-                'which predicts: use a decode_head without PointRend'
+                "segmentor's auxiliary_head=None, and use no PointRend"
             )
         if eps is not None and not eps > 0:
             raise ValueError(f'eps={eps}: give 1e-5 as released, or None')

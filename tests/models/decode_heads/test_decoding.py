@@ -6,12 +6,12 @@ import pytest
 import torch
 from mmengine.config import ConfigDict
 from mmengine.structures import PixelData
-from mmseg.models.decode_heads import point_head
 from mmseg.structures import SegDataSample
 
 from mmsemi.models.decode_heads.decoding import (
     decode,
     final_scores,
+    score_heads,
     supervised_losses,
 )
 from mmsemi.registry import MODELS
@@ -126,18 +126,8 @@ def test_losses_and_scores_are_those_of_the_whole(change, tiny_segmentor, sample
     torch.testing.assert_close(scores, whole)
 
 
-def sample_points(feature, points, align_corners=False, mode='bilinear'):
-    """Read (N, C, H, W) at points (N, P, 2) in [0, 1], as mmcv's compiled operator."""
-    grid = 2 * points[:, :, None] - 1
-    found = torch.nn.functional.grid_sample(
-        feature, grid, mode=mode, align_corners=align_corners
-    )
-    return found[..., 0]
-
-
-def test_pointrend(tiny_segmentor, samples, monkeypatch):
+def test_pointrend(tiny_segmentor, samples, point_sample):
     """Its coarse head gives the scores, its points their own loss."""
-    monkeypatch.setattr(point_head, 'point_sample', sample_points)
     tiny_segmentor = cascade(tiny_segmentor)
     point = fcn(in_channels=[8], in_index=[0])
     for name in ('num_convs', 'norm_cfg'):
@@ -160,3 +150,8 @@ def test_pointrend(tiny_segmentor, samples, monkeypatch):
         torch.testing.assert_close(losses[name], value)
     coarse = model.decode_head[0](features)
     torch.testing.assert_close(final_scores(model, outputs), coarse)
+
+
+def test_segmentor_without_decode_head():
+    with pytest.raises(TypeError, match=r'Identity has no decode_head, but.*: use an'):
+        score_heads(torch.nn.Identity())
