@@ -94,23 +94,14 @@ def make_config(path: Path, settings: Settings, split: Path) -> Config:
     for loader in (cfg.val_dataloader, cfg.test_dataloader):
         loader.dataset.data_root = root
     cfg.randomness.seed = settings.seed
-    # the proportions of the config stay
-    scale = iters / cfg.train_cfg.max_iters
-    warm = max(1, round(cfg.param_scheduler[0].end * min(scale, 1)))
-    cfg.param_scheduler[0].end = cfg.param_scheduler[1].begin = warm
+    # all other lengths are shares of it
     cfg.train_cfg.max_iters = iters
-    cfg.train_cfg.val_interval = max(1, iters // 5)
-    cfg.default_hooks.checkpoint.interval = max(1, iters // 5)
     cfg.default_hooks.logger.interval = max(1, min(20, iters // 4))
-    if 'warmup_iters' in cfg.model:
-        cfg.model.warmup_iters = round(scale * cfg.model.warmup_iters)
-        for hook in cfg.custom_hooks:
-            if hook.type == 'MeanTeacherHook':
-                hook.start_iter = cfg.model.warmup_iters
+    if 'unlabeled' in cfg.train_dataloader.dataset:
         cfg.custom_hooks.append(
             dict(
                 type='SemiVisualizationHook',
-                interval=max(1, iters // 4),
+                interval=0.25,
                 num_images=SHOWN,
                 truth_dir=os.path.join(root, 'SegmentationClass'),
             )

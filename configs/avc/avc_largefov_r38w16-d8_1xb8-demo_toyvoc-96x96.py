@@ -25,6 +25,7 @@ beta = 8
 log_t = 3
 walk_crf = dict(_delete_=True, iterations=10, gauss=(3, 3), bilateral=(20, 13, 10))
 train_cfg = dict(val_interval=400)
+default_hooks = dict(checkpoint=dict(interval=200))
 # the rate rises over the first steps; those of the other demos are too high here
 warmup = 30
 classify_optimizer = dict(lr=0.001)

@@ -10,7 +10,7 @@ model = dict(
     type='CPS',
     segmentor=_base_.model,
     cutmix=True,
-    warmup_iters=400,
+    warmup_iters=0.4,
 )
 # both networks see the weak view alone
 train_dataloader = dict(

@@ -9,7 +9,7 @@ model = dict(
     _delete_=True,
     type='CPS',
     segmentor=_base_.model,
-    warmup_iters=400,
+    warmup_iters=0.4,
 )
 # both networks see the weak view alone
 train_dataloader = dict(

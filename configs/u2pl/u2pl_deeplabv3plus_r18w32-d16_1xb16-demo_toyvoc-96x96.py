@@ -16,10 +16,10 @@ model = dict(
     # and never from an image that it has just labelled as it is
     unreliable_percent=40,
     mix_prob=1.0,
-    warmup_iters=400,
+    warmup_iters=0.4,
 )
 custom_hooks = [
     dict(type='ExactResumeHook'),
     dict(type='SetIterHook'),
-    dict(type='MeanTeacherHook', start_iter=400),
+    dict(type='MeanTeacherHook'),
 ]

@@ -5,9 +5,9 @@ _base_ = [
     '../_base_/default_runtime.py',
 ]
 # from scratch: the labelled images alone first
-model = dict(_delete_=True, type='U2PL', segmentor=_base_.model, warmup_iters=500)
+model = dict(_delete_=True, type='U2PL', segmentor=_base_.model, warmup_iters=0.2)
 custom_hooks = [
     dict(type='ExactResumeHook'),
     dict(type='SetIterHook'),
-    dict(type='MeanTeacherHook', start_iter=500),
+    dict(type='MeanTeacherHook'),
 ]

@@ -11,6 +11,8 @@ from mmengine.config import Config
 from mmengine.fileio import load
 
 import mmsemi
+from mmsemi.engine.runner.multi_source_train_loop import resolve_schedules
+from mmsemi.models.utils import lengths
 from mmsemi.registry import DATASETS
 
 CONFIGS = Path(__file__).resolve().parents[2] / 'configs'
@@ -94,6 +96,26 @@ def test_name_tells_crop_batch_and_length(leaf):
             assert scheduler.get('end', steps) == steps
 
 
+def test_shares_of_the_small_trainings(leaf):
+    """ToyVOC and CamVid: each length in steps, and all of them in a short training."""
+    small = {'demo': (1000, 30, 400, 200), '2500': (2500, 100, 500, 500)}
+    if leaf.name['iters'] not in small:
+        return
+    length, warm, alone, interval = small[leaf.name['iters']]
+    for cfg in [stage.config() for stage in leaf.stages] or [leaf.cfg]:
+        assert cfg.train_cfg.type == 'MultiSourceTrainLoop'
+        assert cfg.train_cfg.max_iters == length
+        for total, part in ((length, 1), (length // 25, 25)):
+            first, second = resolve_schedules(cfg.param_scheduler, total)
+            assert (first.begin, second.get('end', total)) == (0, total)
+            assert first.end == second.begin == round(warm / part)
+            assert lengths.steps(cfg.train_cfg.val_interval, total) == interval // part
+            checkpoint = cfg.default_hooks.checkpoint.interval
+            assert lengths.steps(checkpoint, total) == interval // part
+            if leaf.name['method'] in ('u2pl', 'cps', 'cps-cutmix'):
+                assert lengths.steps(cfg.model.warmup_iters, total) == alone // part
+
+
 def test_name_tells_the_split(leaf):
     sources = leaf.sources
     ann_file = sources['labeled'].ann_file
@@ -141,8 +163,9 @@ def test_hooks_fit_the_method(leaf):
     assert ('MeanTeacherHook' in hooks) == taught
     assert ('SetIterHook' in hooks) == (taught or 'warmup_iters' in cfg.model)
     if taught:
-        start = hooks['MeanTeacherHook'].get('start_iter', 0)
-        assert start == cfg.model.get('warmup_iters', 0)
+        # left out, it follows
+        warmup = cfg.model.get('warmup_iters', 0)
+        assert hooks['MeanTeacherHook'].get('start_iter', warmup) == warmup
     # DDP must know of the representation that only U2PL's loss reads.
     idle = leaf.heads[0].type == 'U2PLHead' and cfg.model.type != 'U2PL'
     assert cfg.get('find_unused_parameters', False) == idle

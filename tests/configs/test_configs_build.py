@@ -11,6 +11,7 @@ from mmengine.optim import build_optim_wrapper
 from mmengine.structures import PixelData
 from mmseg.structures import SegDataSample
 
+from mmsemi.engine.runner.multi_source_train_loop import resolve_schedules
 from mmsemi.models import U2PL
 from mmsemi.registry import (
     DATA_SAMPLERS,
@@ -87,8 +88,9 @@ def test_optimizer_and_schedule_build(leaf):
         expected = base * (leaf.head_factor if leaf.fast_part in name else 1)
         if parameter.requires_grad:
             assert rates[id(parameter)] == pytest.approx(expected), name
-    for scheduler in cfg.param_scheduler:
-        end = dict(end=cfg.train_cfg.max_iters)
+    length = cfg.train_cfg.max_iters
+    for scheduler in resolve_schedules(cfg.param_scheduler, length):
+        end = dict(end=length)
         PARAM_SCHEDULERS.build({**end, **scheduler, 'optimizer': wrapper})
 
 

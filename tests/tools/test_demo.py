@@ -6,6 +6,8 @@ from pathlib import Path
 import pytest
 
 from mmsemi.engine.curves import read_scalars
+from mmsemi.engine.runner.multi_source_train_loop import resolve_schedules
+from mmsemi.models.utils.lengths import steps
 
 SCRIPT = Path(__file__).parents[2] / 'tools' / 'demo.py'
 spec = importlib.util.spec_from_file_location('demo', SCRIPT)
@@ -36,8 +38,24 @@ def test_both_configs_differ_in_the_method_only(tmp_path):
     parts = [cfg.train_dataloader.dataset.labeled for cfg in (plain, semi)]
     assert parts[0].ann_file == parts[1].ann_file == str(split / 'labeled.txt')
     hooks = {hook['type']: hook for hook in semi.custom_hooks}
-    assert hooks['MeanTeacherHook']['start_iter'] == semi.model.warmup_iters < 400
-    assert hooks['SemiVisualizationHook']['interval'] == 100
+    assert 'start_iter' not in hooks['MeanTeacherHook']
+    assert ('SemiVisualizationHook' in hooks) and len(plain.custom_hooks) == 1
+
+
+@pytest.mark.parametrize(
+    ('iters', 'warm', 'alone', 'interval', 'drawn'),
+    [(1000, 30, 400, 200, 250), (400, 12, 160, 80, 100), (4, 1, 2, 1, 1)],
+)
+def test_the_proportions_stay(tmp_path, iters, warm, alone, interval, drawn):
+    settings = demo.Settings(iters=iters, data_root=str(tmp_path))
+    cfg = demo.make_config(demo.CONFIGS['U2PL'], settings, tmp_path / 'splits')
+    linear, poly = resolve_schedules(cfg.param_scheduler, iters)
+    assert (linear['begin'], linear['end'], poly['begin']) == (0, warm, warm)
+    assert steps(cfg.model.warmup_iters, iters) == alone
+    assert steps(cfg.train_cfg.val_interval, iters) == interval
+    assert steps(cfg.default_hooks.checkpoint.interval, iters) == interval
+    assert steps(cfg.custom_hooks[-1]['interval'], iters) == drawn
+    assert cfg.default_hooks.logger.interval == min(20, iters // 4)
 
 
 def test_the_training_part_of_the_shipped_configs_has_one_length():
