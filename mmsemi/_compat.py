@@ -1,7 +1,7 @@
 """What ``import mmsemi`` checks, and the one thing that it tells mmengine."""
 
 import warnings
-from importlib.metadata import PackageNotFoundError, distribution, version
+from importlib.metadata import PackageNotFoundError, version
 from importlib.util import find_spec
 from pathlib import Path
 
@@ -82,15 +82,6 @@ def _warn_if_older(found: dict[str, str]) -> None:
                 )
 
 
-def _is_editable() -> bool:
-    """Return whether mmsemi is installed, but not in its site-packages."""
-    try:
-        place = distribution('mmsemi').locate_file('mmsemi')
-    except PackageNotFoundError:
-        return False
-    return not Path(str(place)).exists()
-
-
 def register_configs() -> None:
     """Let ``_base_ = 'mmsemi::...'`` and ``get_config('mmsemi::...')`` resolve.
 
@@ -99,8 +90,14 @@ def register_configs() -> None:
     """
     from mmengine.config.utils import MODULE2PACKAGE
 
-    # mmengine 0.10.7 expects a distribution's files in site-packages, where an
-    # editable install has none; a module's name it looks up as Python does.
-    official = bool(_installed(['mmengine', 'mmengine-lite']))
-    by_import = official and _is_editable()
-    MODULE2PACKAGE['mmsemi'] = 'mmsemi.registry' if by_import else 'mmsemi'
+    # A module's name is looked up as Python does. That of the distribution need not
+    # be there, or may be of another copy than the imported one; and mmengine 0.10.7
+    # expects its files in site-packages, where an editable install has none.
+    MODULE2PACKAGE['mmsemi'] = 'mmsemi.registry'
+    package = Path(__file__).parent
+    if not (package / '.mim/model-index.yml').is_file():
+        warnings.warn(
+            f'{package} has no .mim folder, so that no config can inherit from '
+            f'mmsemi::…: run `pip install -e .` in {package.parent}.',
+            stacklevel=2,
+        )

@@ -12,6 +12,7 @@ from mmengine.runner import load_checkpoint
 from mmseg.datasets import BaseSegDataset
 from torch import nn
 
+from mmsemi.config_scope import without_scope
 from mmsemi.engine.runner.launch import check_checkpoint
 from mmsemi.recipes.read import load_stage
 from mmsemi.models import build_contrastive_head
@@ -175,7 +176,8 @@ def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
 def main(argv: list[str] | None = None) -> None:
     """Write the config and the checkpoint."""
     args = parse_args(argv)
-    cfg = load_stage(args.config)
+    # what follows looks types up in mmsemi, whatever the config's own scope is
+    cfg = without_scope(load_stage(args.config))
     init_default_scope('mmsemi')
     network, which, meta = load_network(cfg, args.checkpoint, args.which)
     foreign: set[str] = set()

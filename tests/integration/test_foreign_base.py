@@ -1,28 +1,149 @@
-"""A training whose config inherits from ``mmsemi::…``."""
+"""Configs that inherit from ``mmsemi::…``: a training, and its export without mmsemi."""
 
-from typing import Any
+import json
+import os
+import runpy
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
 
+import numpy as np
 import pytest
 from mmengine.config import Config
 
+from mmsemi.datasets.toy import generate_toyvoc, write_toyvoc_split
 
-def with_scope(node: Any) -> Any:
-    """Mark a config as mmengine marks one from a base of another package.
+ROOT = Path(__file__).resolve().parents[2]
+NET = """
+norm_cfg = dict(type='BN', requires_grad=True)
+segmentor = dict(
+    backbone=dict(stem_channels=8, base_channels=8, norm_cfg=norm_cfg),
+    decode_head=dict(
+        in_channels=64, channels=8, c1_in_channels=8, c1_channels=8, norm_cfg=norm_cfg
+    ),
+)
+default_hooks = dict(checkpoint=dict(interval=2))
+param_scheduler = [dict(type='PolyLR', by_epoch=False, begin=0)]
+"""
+PLAIN = """
+train_cfg = dict(max_iters=2, val_interval=2)
+val_dataloader = dict(dataset=dict(data_root=data_root))
+test_dataloader = val_dataloader
+part = dict(data_root=data_root)
+labeled = dict(ann_file='splits/seed0/4/labeled.txt', **part)
+unlabeled = dict(ann_file='splits/seed0/4/unlabeled.txt', **part)
+"""
+SUPERVISED = """
+model = segmentor
+sampler = dict(num_per_source=dict(labeled=4))
+train_dataloader = dict(batch_size=4, sampler=sampler, dataset=dict(labeled=labeled))
+"""
+U2PL = """
+model = dict(segmentor=segmentor, warmup_iters=0, rep_channels=8)
+train_dataloader = dict(
+    batch_size=4,
+    sampler=dict(num_per_source=dict(labeled=2, unlabeled=2)),
+    dataset=dict(labeled=labeled, unlabeled=unlabeled),
+)
+"""
+LEAVES = dict(
+    supervised='baselines/supervised_deeplabv3plus_r18w32-d16_1xb8-demo_toyvoc-96x96',
+    u2pl='u2pl/u2pl_deeplabv3plus_r18w32-d16_1xb16-demo_toyvoc-96x96',
+    st='baselines/st_deeplabv3plus_r18w32-d16_1xb8-demo_toyvoc-96x96',
+)
+ST = """
+model = segmentor
+split = 'splits/seed0/4'
+supervised_iters = iters = 2
+supervised_batch_size = batch_size = 4
+supervised_batch = dict(labeled=4)
+batch = dict(labeled=2, pseudo=2)
+train_cfg = dict(val_interval=2)
+"""
+# a process in which mmsemi cannot be imported
+WITHOUT_MMSEMI = """
+import json, sys
+sys.modules['mmsemi'] = None
+from mmengine.config import Config
+from mmengine.runner import Runner
+from mmseg.apis import MMSegInferencer
+name, image = sys.argv[1:]
+label = MMSegInferencer(name + '.py', name + '.pth', device='cpu')(image)['predictions']
+cfg = Config.fromfile(name + '.py')
+cfg.load_from, cfg.work_dir = name + '.pth', name
+metrics = Runner.from_cfg(cfg).test()
+assert not [name for name in sys.modules if name.startswith('mmsemi.')]
+print(json.dumps(dict(metrics=metrics, label=label.tolist())))
+"""
 
-    The outermost dicts with a type get the scope's name as one more key.
+
+@pytest.fixture(scope='module')
+def toy(tmp_path_factory) -> Path:
+    root = tmp_path_factory.mktemp('data') / 'toyvoc'
+    generate_toyvoc(root, num_train=8, num_val=2)
+    write_toyvoc_split(root, 4, seed=0)
+    return root
+
+
+@pytest.fixture
+def train_and_export(toy, fork_train, tmp_path) -> Callable[..., tuple[Path, float]]:
+    """Return a function that trains two steps and exports the network.
+
+    It returns the exported files' path without suffix, and mIoU as validated.
     """
-    if isinstance(node, dict):
-        if 'type' in node:
-            return {**node, '_scope_': 'mmsemi'}
-        return {key: with_scope(value) for key, value in node.items()}
-    return [with_scope(item) for item in node] if isinstance(node, list) else node
+
+    def run(leaf: str, text: str, which: str, stage: str = '') -> tuple[Path, float]:
+        path, work = tmp_path / 'user/mine.py', tmp_path / 'run'
+        path.parent.mkdir()
+        base = f"_base_ = 'mmsemi::{LEAVES[leaf]}.py'\ndata_root = {str(toy)!r}\n"
+        path.write_text(base + NET + text)
+        assert "_scope_='mmsemi'" in Config.fromfile(path).pretty_text
+        assert fork_train(path, '--work-dir', work) == [0]
+        work = work / stage
+        (scalars,) = work.glob('*/vis_data/scalars.json')
+        metrics = [json.loads(line) for line in scalars.open()][-1]
+        main = runpy.run_path(str(ROOT / 'tools/export_student.py'))['main']
+        checkpoint, out = work / 'iter_2.pth', tmp_path / 'out'
+        main([str(path), str(checkpoint), str(out), '--which', which])
+        name = f'{which}/mIoU' if which == 'teacher' else 'mIoU'
+        return out / f'mine_{which}', metrics[name]
+
+    return run
 
 
-@pytest.mark.parametrize('method', ['U2PL', 'supervised'])
-def test_trains(method, write_config, fork_train, tmp_path):
-    path = write_config(method)
-    cfg = Config.fromfile(path, import_custom_modules=False).to_dict()
-    Config(with_scope(cfg)).dump(tmp_path / 'scoped.py')
-    assert "_scope_='mmsemi'" in (tmp_path / 'scoped.py').read_text()
-    assert fork_train(tmp_path / 'scoped.py', '--work-dir', tmp_path / 'run') == [0]
-    assert (tmp_path / 'run/iter_12.pth').is_file()
+def check_alone(files: Path, miou: float, image: Path) -> None:
+    """Let mmseg predict and test in a process without mmsemi."""
+    text = files.with_suffix('.py').read_text()
+    assert 'mmsemi' not in text and '_scope_' not in text
+    command = [sys.executable, '-c', WITHOUT_MMSEMI, str(files), str(image)]
+    done = subprocess.run(
+        command, env=os.environ, cwd=files.parent, capture_output=True, text=True
+    )
+    assert done.returncode == 0, done.stderr[-3000:]
+    found = json.loads(done.stdout.splitlines()[-1])
+    assert found['metrics']['mIoU'] == pytest.approx(miou, abs=1e-6)
+    label = np.array(found['label'])
+    assert label.ndim == 2 and set(np.unique(label)) <= set(range(7))
+
+
+@pytest.mark.parametrize(
+    ('method', 'which', 'scope'),
+    [
+        ('supervised', 'student', ''),
+        ('u2pl', 'teacher', ''),
+        # types of ours resolve by their mark alone
+        ('u2pl', 'teacher', "default_scope = 'mmseg'\n"),
+    ],
+)
+def test_plain_config(train_and_export, toy, method, which, scope):
+    text = PLAIN + (SUPERVISED if method == 'supervised' else U2PL) + scope
+    files, miou = train_and_export(method, text, which)
+    check_alone(files, miou, toy / 'JPEGImages/val_00000.jpg')
+
+
+# the check of a recipe's train_cfg takes mmengine's mark for an unknown key
+@pytest.mark.xfail(strict=False)
+def test_recipe(train_and_export, toy):
+    files, miou = train_and_export('st', ST, 'student', 'retrain')
+    check_alone(files, miou, toy / 'JPEGImages/val_00000.jpg')
