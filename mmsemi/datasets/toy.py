@@ -13,6 +13,7 @@ from mmengine.utils import track_iter_progress
 from mmseg.datasets import BaseSegDataset
 from PIL import Image
 
+from mmsemi.checks import check_range
 from mmsemi.registry import DATASETS
 
 from .atomic import PathLike, write_splits
@@ -168,9 +169,8 @@ def generate_toyvoc(
         FileExistsError: ``root`` holds something that is no ToyVOC.
     """
     settings = dict(version=VERSION, num_train=num_train, num_val=num_val, seed=seed)
-    for name, least in (('num_train', 1), ('num_val', 1), ('seed', 0)):
-        if settings[name] < least:
-            raise ValueError(f'{name} is {settings[name]}; give {least} or more.')
+    check_range('[1, inf)', num_train=num_train, num_val=num_val)
+    check_range('[0, inf)', seed=seed)
     root = Path(root).resolve()
     if is_complete(root, settings):
         return False

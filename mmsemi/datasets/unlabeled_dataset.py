@@ -40,21 +40,7 @@ class UnlabeledDataset(BaseSegDataset):
         img_suffix: str | Sequence[str] | None = None,
         **kwargs: object,
     ) -> None:
-        prefix = kwargs.get('data_prefix') or {}
-        if isinstance(prefix, dict) and prefix.get('seg_map_path'):
-            raise ValueError(
-                f'UnlabeledDataset got data_prefix.seg_map_path = '
-                f'{prefix["seg_map_path"]!r}: unlabelled images have no masks, '
-                'remove it'
-            )
-        pipeline: Any = kwargs.get('pipeline')
-        for step in pipeline or []:
-            kind = str(step.get('type') if isinstance(step, dict) else '')
-            if kind.endswith('LoadAnnotations'):
-                raise ValueError(
-                    f'the pipeline of UnlabeledDataset has {kind}: unlabelled images '
-                    'have no masks, remove it'
-                )
+        _refuse_masks(kwargs.get('data_prefix'), kwargs.get('pipeline'))
         if img_suffix is None:
             img_suffix = '.jpg' if ann_file else IMAGE_SUFFIXES
         if ann_file and not isinstance(img_suffix, str):
@@ -68,45 +54,63 @@ class UnlabeledDataset(BaseSegDataset):
     def load_data_list(self) -> list[dict]:
         """Return one dict with ``img_path`` for each image."""
         folder = self.data_prefix.get('img_path') or self.data_root or ''
-        names = self._listed() if self.ann_file else self._found(folder)
+        if self.ann_file:
+            names = _read_list(self.ann_file, self.img_suffix)
+        else:
+            names = _search(folder, self.img_suffix)
         if not names:
             raise ValueError(
                 f'no unlabelled image in {self.ann_file or folder!r} '
                 f'(suffix {self.img_suffix}): correct the path or img_suffix'
             )
+        other = dict(label_map=None, reduce_zero_label=False)
         return [
-            dict(
-                img_path=os.path.join(folder, name),
-                label_map=None,
-                reduce_zero_label=False,
-                seg_fields=[],
-            )
+            dict(img_path=os.path.join(folder, name), seg_fields=[], **other)
             for name in names
         ]
 
-    def _listed(self) -> list[str]:
-        if not os.path.isfile(self.ann_file):
-            raise FileNotFoundError(
-                f'the list of unlabelled images {self.ann_file} does not exist: '
-                'correct ann_file, or make it with tools/make_splits.py'
-            )
-        with open(self.ann_file, encoding='utf-8') as file:
-            lines = [line.strip() for line in file]
-        return [f'{line}{self.img_suffix}' for line in lines if line]
 
-    def _found(self, folder: str) -> list[str]:
-        if not os.path.isdir(folder):
-            raise FileNotFoundError(
-                f'the folder of unlabelled images {folder!r} does not exist: '
-                'correct data_root or data_prefix.img_path'
-            )
-        suffixes = self.img_suffix
-        suffixes = [suffixes] if isinstance(suffixes, str) else suffixes
-        endings = tuple(suffix.lower() for suffix in suffixes)
-        return sorted(
-            os.path.relpath(os.path.join(root, file), folder)
-            for root, _, files in os.walk(folder, followlinks=True)
-            for file in files
-            # a Mac writes ._name.jpg beside name.jpg, which is no image
-            if file.lower().endswith(endings) and not file.startswith('.')
+def _read_list(path: str, suffix: str) -> list[str]:
+    """Return the images of a list, below their folder."""
+    if not os.path.isfile(path):
+        raise FileNotFoundError(
+            f'the list of unlabelled images {path} does not exist: correct ann_file, '
+            'or make it with tools/make_splits.py'
         )
+    with open(path, encoding='utf-8') as file:
+        lines = [line.strip() for line in file]
+    return [f'{line}{suffix}' for line in lines if line]
+
+
+def _search(folder: str, suffixes: str | Sequence[str]) -> list[str]:
+    """Return all images below a folder, sorted."""
+    if not os.path.isdir(folder):
+        raise FileNotFoundError(
+            f'the folder of unlabelled images {folder!r} does not exist: correct '
+            'data_root or data_prefix.img_path'
+        )
+    suffixes = [suffixes] if isinstance(suffixes, str) else suffixes
+    endings = tuple(suffix.lower() for suffix in suffixes)
+    return sorted(
+        os.path.relpath(os.path.join(root, file), folder)
+        for root, _, files in os.walk(folder, followlinks=True)
+        for file in files
+        # a Mac writes ._name.jpg beside name.jpg, which is no image
+        if file.lower().endswith(endings) and not file.startswith('.')
+    )
+
+
+def _refuse_masks(prefix: Any, pipeline: Any) -> None:
+    """Refuse arguments of a data set with masks."""
+    if isinstance(prefix, dict) and prefix.get('seg_map_path'):
+        raise ValueError(
+            'UnlabeledDataset got data_prefix.seg_map_path = '
+            f'{prefix["seg_map_path"]!r}: unlabelled images have no masks, remove it'
+        )
+    for step in pipeline or []:
+        kind = str(step.get('type') if isinstance(step, dict) else '')
+        if kind.endswith('LoadAnnotations'):
+            raise ValueError(
+                f'the pipeline of UnlabeledDataset has {kind}: unlabelled images '
+                'have no masks, remove it'
+            )

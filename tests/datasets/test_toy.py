@@ -152,9 +152,9 @@ def test_other_files_are_refused(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ('settings', 'message'),
     [
-        (dict(num_train=0), 'num_train is 0; give 1 or more'),
-        (dict(num_val=0), 'num_val is 0; give 1 or more'),
-        (dict(seed=-1), 'seed is -1; give 0 or more'),
+        (dict(num_train=0), 'num_train=0 must be at least 1'),
+        (dict(num_val=0), 'num_val=0 must be at least 1'),
+        (dict(seed=-1), 'seed=-1 must be at least 0'),
     ],
 )
 def test_numbers_out_of_range(

@@ -46,7 +46,7 @@ def test_two_steps(tiny_images, tmp_path, default_scope, metric):
                 size=(48, 48),
                 test_cfg=dict(size_divisor=16),
             ),
-            warmup=0.0,
+            warmup=0,
         ),
         work_dir=str(tmp_path / 'work'),
         train_dataloader=dict(

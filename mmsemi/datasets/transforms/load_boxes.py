@@ -6,6 +6,7 @@ from collections.abc import Sequence
 import numpy as np
 from mmcv.transforms import BaseTransform
 
+from mmsemi.checks import check_choice
 from mmsemi.datasets.boxes import (
     Boxes,
     read_cityscapes_boxes,
@@ -216,8 +217,7 @@ class LoadBoxes(BaseTransform):
 
 def _check_options(format: str, mask_folder: str | None, min_area: int) -> None:
     """Refuse options that do not fit the format."""
-    if format not in SUFFIXES:
-        raise ValueError(f'LoadBoxes format={format!r}: choose one of {list(SUFFIXES)}')
+    check_choice('LoadBoxes', format=(format, list(SUFFIXES)))
     if (mask_folder is None) == (format == 'instances'):
         needs = 'needs a' if mask_folder is None else 'has no'
         raise ValueError(

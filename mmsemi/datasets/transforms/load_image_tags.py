@@ -8,6 +8,7 @@ import torch
 from mmcv.transforms import BaseTransform
 from mmengine.structures import LabelData
 
+from mmsemi.checks import check_choice
 from mmsemi.datasets.image_tags import (
     BACKGROUND,
     VOID,
@@ -71,10 +72,7 @@ class LoadImageTags(BaseTransform):
         check_mask: bool = True,
         allow_empty: bool = False,
     ) -> None:
-        if format not in SUFFIXES:
-            raise ValueError(
-                f'LoadImageTags format={format!r}: choose one of {list(SUFFIXES)}'
-            )
+        check_choice('LoadImageTags', format=(format, list(SUFFIXES)))
         if path is None and format != 'masks':
             raise ValueError(f'LoadImageTags format={format!r} needs a path')
         self.classes = class_names(classes)

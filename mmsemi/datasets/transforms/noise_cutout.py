@@ -3,6 +3,7 @@
 import numpy as np
 from mmcv.transforms import BaseTransform
 
+from mmsemi.checks import check_range
 from mmsemi.registry import TRANSFORMS
 
 MAX_DRAWS = 100
@@ -37,15 +38,9 @@ class NoiseCutOut(BaseTransform):
         ratio: tuple[float, float] = (0.3, 1 / 0.3),
         ignore_index: int = 255,
     ) -> None:
-        if not 0 <= prob <= 1:
-            raise ValueError(f'NoiseCutOut prob={prob} is not in [0, 1]')
-        if not 0 < area[0] <= area[1] <= 1:
-            raise ValueError(
-                f'NoiseCutOut area={area}: give 0 < low <= high <= 1, shares of the '
-                'image'
-            )
-        if not 0 < ratio[0] <= ratio[1]:
-            raise ValueError(f'NoiseCutOut ratio={ratio}: give 0 < low <= high')
+        check_range('[0, 1]', 'NoiseCutOut', prob=prob)
+        check_range('(0, 1]', 'NoiseCutOut', area=area)
+        check_range('(0, inf)', 'NoiseCutOut', ratio=ratio)
         self.prob = prob
         self.area = area
         self.ratio = ratio

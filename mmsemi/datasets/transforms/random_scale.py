@@ -3,6 +3,7 @@
 import numpy as np
 from mmcv.transforms import BaseTransform
 
+from mmsemi.checks import check_range
 from mmsemi.registry import TRANSFORMS
 
 
@@ -21,11 +22,8 @@ class RandomScale(BaseTransform):
     """
 
     def __init__(self, min_factor: float = 0.5, max_factor: float = 2.0) -> None:
-        if not 0 < min_factor <= 1 <= max_factor:
-            raise ValueError(
-                'RandomScale needs 0 < min_factor <= 1 <= max_factor, got '
-                f'min_factor={min_factor}, max_factor={max_factor}'
-            )
+        check_range('(0, 1]', 'RandomScale', min_factor=min_factor)
+        check_range('[1, inf)', 'RandomScale', max_factor=max_factor)
         self.min_factor = min_factor
         self.max_factor = max_factor
 

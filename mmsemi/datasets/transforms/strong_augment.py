@@ -6,6 +6,7 @@ import numpy as np
 from mmcv.transforms import BaseTransform
 from PIL import Image, ImageEnhance, ImageOps
 
+from mmsemi.checks import check_range
 from mmsemi.registry import TRANSFORMS
 
 IMAGENET_MEAN = (124, 116, 104)
@@ -109,8 +110,7 @@ class StrongAugment(BaseTransform):
         fill: Sequence[int] = IMAGENET_MEAN,
         ignore_index: int = 255,
     ) -> None:
-        if num_ops < 0:
-            raise ValueError(f'StrongAugment num_ops={num_ops}: give at least 0')
+        check_range('[0, inf)', 'StrongAugment', num_ops=num_ops)
         self.num_ops = num_ops
         self.fill = tuple(fill)
         self.ignore_index = ignore_index

@@ -5,6 +5,7 @@ import torch
 from mmcv.transforms import BaseTransform
 from torchvision.transforms import functional as F
 
+from mmsemi.checks import check_range
 from mmsemi.registry import TRANSFORMS
 
 
@@ -39,26 +40,12 @@ class StrongPhotometric(BaseTransform):
         blur_prob: float = 0.5,
         blur_sigma: tuple[float, float] = (0.1, 2.0),
     ) -> None:
-        for name, value in [
-            ('jitter_prob', jitter_prob),
-            ('gray_prob', gray_prob),
-            ('blur_prob', blur_prob),
-        ]:
-            if not 0 <= value <= 1:
-                raise ValueError(f'StrongPhotometric {name}={value} is not in [0, 1]')
-        for name, value in [
-            ('brightness', brightness),
-            ('contrast', contrast),
-            ('saturation', saturation),
-        ]:
-            if value < 0:
-                raise ValueError(f'StrongPhotometric {name}={value} is below 0')
-        if not 0 < blur_sigma[0] <= blur_sigma[1]:
-            raise ValueError(
-                f'StrongPhotometric blur_sigma={blur_sigma}: give 0 < low <= high'
-            )
-        if not 0 <= hue <= 0.5:
-            raise ValueError(f'StrongPhotometric hue={hue} is not in [0, 0.5]')
+        probs = dict(jitter_prob=jitter_prob, gray_prob=gray_prob, blur_prob=blur_prob)
+        jitter = dict(brightness=brightness, contrast=contrast, saturation=saturation)
+        check_range('[0, 1]', 'StrongPhotometric', **probs)
+        check_range('[0, inf)', 'StrongPhotometric', **jitter)
+        check_range('[0, 0.5]', 'StrongPhotometric', hue=hue)
+        check_range('(0, inf)', 'StrongPhotometric', blur_sigma=blur_sigma)
         self.brightness = brightness
         self.contrast = contrast
         self.saturation = saturation

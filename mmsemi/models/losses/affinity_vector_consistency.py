@@ -3,6 +3,7 @@
 import torch
 from torch import Tensor
 
+from mmsemi.checks import check_choice
 from mmsemi.models.utils._common import as_float, check_same_shape, full_precision
 
 MODES = ('target', 'pair', 'view')
@@ -90,8 +91,7 @@ def _check(
     flipped: Tensor | None,
     width: int | None,
 ) -> None:
-    if mode not in MODES:
-        raise ValueError(f'mode={mode!r}: choose one of {MODES}')
+    check_choice(mode=(mode, MODES))
     check_same_shape((*label.shape, label.shape[-1]), affinity=affinity)
     if balanced and mode != 'target':
         raise ValueError(f"balanced=True is for mode='target', not {mode!r}")

@@ -6,6 +6,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from mmsemi.checks import check_choice, check_range
 from mmsemi.models.utils._common import as_float, check_same_shape
 from mmsemi.models.utils.tags import check_tags, labels_outside_tags
 
@@ -58,10 +59,9 @@ def class_aware_cross_entropy(
     check_tags(tags, batch, num_classes)
     if class_weight is not None:
         check_same_shape((num_classes,), class_weight=class_weight)
-    if eps is not None and not eps > 0:
-        raise ValueError(f'eps is {eps}: give a number above 0, or None')
-    if reduction not in REDUCTIONS:
-        raise ValueError(f'reduction={reduction!r}: choose one of {REDUCTIONS}')
+    if eps is not None:
+        check_range('(0, inf)', eps=eps)
+    check_choice(reduction=(reduction, REDUCTIONS))
     outside = labels_outside_tags(label, tags, ignore_index=ignore_index)
     label = label.long().masked_fill(outside, ignore_index)
     # an image without tags is ignored, and must not make the gradient NaN

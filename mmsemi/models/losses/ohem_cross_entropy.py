@@ -5,6 +5,7 @@ from typing import Any
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from mmsemi.checks import check_range
 from mmsemi.models.utils._common import as_float, check_same_shape
 from mmsemi.registry import MODELS
 
@@ -53,10 +54,8 @@ def ohem_cross_entropy(
 
 
 def _check_parameters(threshold: float, min_kept: int) -> None:
-    if not 0 <= threshold <= 1:
-        raise ValueError(f'threshold is {threshold}: choose it from [0, 1]')
-    if min_kept < 0:
-        raise ValueError(f'min_kept is {min_kept}: it must not be negative')
+    check_range('[0, 1]', threshold=threshold)
+    check_range('[0, inf)', min_kept=min_kept)
 
 
 @MODELS.register_module()

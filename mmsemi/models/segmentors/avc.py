@@ -11,11 +11,11 @@ from mmseg.structures import SegDataSample
 from mmseg.utils import SampleList
 from torch import Tensor
 
+from mmsemi.checks import check_choice, check_range
 from mmsemi.models.losses.affinity_vector_consistency import (
     MODES,
     affinity_vector_consistency,
 )
-from mmsemi.models.utils._common import check_numbers
 from mmsemi.models.utils.cam import cam_to_label
 from mmsemi.models.utils.cam_views import (
     refine_on_grid,
@@ -23,6 +23,7 @@ from mmsemi.models.utils.cam_views import (
     valid_cells,
     view_sizes,
 )
+from mmsemi.models.utils.lengths import check_length, warmup_steps
 from mmsemi.models.utils.tags import stack_tags
 from mmsemi.registry import MODELS
 
@@ -47,8 +48,9 @@ class AVC(BaseModel):
         head: ConformerCamHead or CamHead.
         data_preprocessor: mmseg's ``SegDataPreProcessor``.
         consistency_weight: Factor of the term. Defaults to 0.1 (reconstruction).
-        warmup: Share of the training without the term; it then rises over the same
-            time, linearly, to its weight. Defaults to 0.25 (reconstruction).
+        warmup: Steps without the term, or their share of the training (between 0 and
+            1); it then rises over the same time, linearly, to its weight. Defaults to
+            0.25 (reconstruction).
         mode: ``'target'``, ``'pair'`` or ``'view'`` (which needs a second forward,
             of the mirrored images): see :func:`affinity_vector_consistency`.
         balanced: As there. Defaults to False.
@@ -77,15 +79,12 @@ class AVC(BaseModel):
         high: float = 0.6,
     ) -> None:
         super().__init__(data_preprocessor=MODELS.build(data_preprocessor))
-        check_numbers(
-            at_least_1={},
-            at_least_0=dict(consistency_weight=consistency_weight),
-            probability=dict(warmup=warmup, low=low, high=high),
-        )
+        check_range('[0, inf)', consistency_weight=consistency_weight)
+        check_length(warmup, 'warmup')
+        check_range('[0, 1]', low=low, high=high)
         if low > high:
             raise ValueError(f'low={low} is above high={high}: exchange them')
-        if mode not in MODES:
-            raise ValueError(f'mode={mode!r}: choose one of {list(MODES)}')
+        check_choice(mode=(mode, MODES))
         self.backbone = MODELS.build(backbone)
         self.head = MODELS.build(head)
         if not hasattr(self.head, 'has_affinity'):
@@ -107,7 +106,8 @@ class AVC(BaseModel):
         self.consistency_weight, self.warmup = consistency_weight, warmup
         self.mode, self.balanced, self.symmetric = mode, balanced, symmetric
         self.low, self.high = low, high
-        self.progress = 0.0
+        # until it is told the time, it is in the warm-up if there is one
+        self.iter, self.start = 0, int(warmup > 0)
 
     @property
     def num_classes(self) -> int:
@@ -115,14 +115,20 @@ class AVC(BaseModel):
         return self.head.num_classes + 1
 
     def set_iter(self, iteration: int, max_iters: int) -> None:
-        """Take the time from :class:`mmsemi.engine.SetIterHook`."""
-        self.progress = iteration / max(max_iters, 1)
+        """Take the time from :class:`mmsemi.engine.SetIterHook`.
+
+        Raises:
+            ValueError: If ``warmup`` leaves none of it.
+        """
+        use = 'the consistency term is'
+        self.start = warmup_steps(self.warmup, max_iters, 'AVC warmup', use)
+        self.iter = iteration
 
     def weight_now(self) -> float:
         """Return the factor of the consistency term at this step."""
-        if self.progress < self.warmup:
+        if self.iter < self.start:
             return 0.0
-        risen = (self.progress - self.warmup) / self.warmup if self.warmup else 1.0
+        risen = (self.iter - self.start) / self.start if self.start else 1.0
         return self.consistency_weight * min(risen, 1.0)
 
     def forward(

@@ -10,6 +10,7 @@ from mmengine.structures import PixelData
 from mmseg.utils import SampleList, add_prefix
 from torch import Tensor
 
+from mmsemi.checks import check_range
 from mmsemi.models.segmentors.semi_base import SemiBaseSegmentor
 from mmsemi.registry import MODELS
 
@@ -70,11 +71,7 @@ class BST(SemiBaseSegmentor):
         fusion_weight: float = 0.5,
         data_preprocessor: dict | None = None,
     ) -> None:
-        if not 0 <= fusion_weight <= 1:
-            raise ValueError(
-                f'fusion_weight={fusion_weight} is not in [0, 1]: it is the share of '
-                'branch1 in the fusion'
-            )
+        check_range('[0, 1]', fusion_weight=fusion_weight)
         branch2 = _second(segmentor, branch2)
         theirs, ours = (cfg.get('data_preprocessor') for cfg in (branch2, segmentor))
         if None not in (theirs, ours) and theirs != ours:

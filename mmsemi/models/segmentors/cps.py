@@ -8,16 +8,17 @@ import torch
 from mmseg.utils import SampleList, add_prefix
 from torch import Tensor
 
+from mmsemi.checks import check_range
 from mmsemi.models.decode_heads.decoding import (
     decode,
     final_scores,
     supervised_losses,
 )
 from mmsemi.models.segmentors.semi_base import SemiBaseSegmentor
-from mmsemi.models.utils._common import check_numbers
 from mmsemi.models.utils.batches import join_images, stack_valid
 from mmsemi.models.utils.box_masks import several_boxes_mask
 from mmsemi.models.utils.hard_label import masked_cross_entropy
+from mmsemi.models.utils.lengths import check_length
 from mmsemi.models.utils.mixing import mix
 from mmsemi.registry import MODELS
 
@@ -39,7 +40,7 @@ class CPS(SemiBaseSegmentor):
     images go through it in forwards of their own; without CutMix the cross
     supervision is one mean over labelled and unlabelled pixels, with CutMix it is that
     of the mixed unlabelled images alone, labelled by the other network on the images
-    before mixing. Equation numbers are the paper's, from memory.
+    before mixing.
 
     Differences from the released code: CutMix pastes the next image of the batch (the
     code another crop of the same image, from a second loader), so a GPU needs two
@@ -55,10 +56,10 @@ class CPS(SemiBaseSegmentor):
             paper's for VOC; 6 for Cityscapes. The released code has 1 and 5 with
             CutMix.
         cutmix: Mix the unlabelled images. Defaults to False.
-        warmup_iters: Steps at the start without cross supervision; needs SetIterHook.
-            Not the paper's, whose backbones are pretrained: networks from scratch
-            first predict the most frequent class, and confirm each other. Defaults
-            to 0.
+        warmup_iters: Steps at the start without cross supervision, or their share of
+            the training (between 0 and 1); needs SetIterHook. Not the paper's, whose
+            backbones are pretrained: networks from scratch first predict the most
+            frequent class, and confirm each other. Defaults to 0.
         predict_on: ``'net1'``, the one that the paper evaluates, or ``'net2'``.
         **kwargs: ``data_preprocessor`` of :class:`SemiBaseSegmentor`.
 
@@ -78,16 +79,13 @@ class CPS(SemiBaseSegmentor):
         segmentor: dict,
         cps_weight: float = 1.5,
         cutmix: bool = False,
-        warmup_iters: int = 0,
+        warmup_iters: float = 0,
         predict_on: str = 'net1',
         **kwargs: Any,
     ) -> None:
         super().__init__(segmentor, predict_on=predict_on, **kwargs)
-        check_numbers(
-            at_least_1={},
-            at_least_0=dict(cps_weight=cps_weight, warmup_iters=warmup_iters),
-            probability={},
-        )
+        check_range('[0, inf)', cps_weight=cps_weight)
+        check_length(warmup_iters, 'warmup_iters')
         self.cps_weight, self.warmup_iters = cps_weight, warmup_iters
         self.needs_time = warmup_iters > 0
         self.cutmix = cutmix
@@ -117,12 +115,12 @@ class CPS(SemiBaseSegmentor):
     def loss(
         self, inputs: dict[str, Tensor], data_samples: dict[str, SampleList]
     ) -> dict[str, Tensor]:
-        """Compute the losses of one step: L_s + lambda L_cps (eq. 5)."""
+        """Compute the losses of one step: L_s + lambda L_cps."""
         sup, unsup = inputs['sup'], inputs['unsup_teacher']
         valid = stack_valid(data_samples['unsup_teacher'])
         losses: dict[str, Tensor] = {}
 
-        # 1. Supervised loss L_s of both networks (eq. 1 to 3)
+        # 1. Supervised loss L_s of both networks
         scores_l = []
         for name, network in self.networks().items():
             features = network.extract_feat(sup)
@@ -130,7 +128,7 @@ class CPS(SemiBaseSegmentor):
             found = supervised_losses(network, features, outputs, data_samples['sup'])
             losses |= add_prefix(found, f'{name}.sup')
             scores_l.append(self._enlarge(final_scores(network, outputs), sup))
-        if self.iter < self.warmup_iters:
+        if self.in_warmup:
             return losses
 
         # 2. Labels Y_1, Y_2 and predictions P_1, P_2, at all the pixels that count
@@ -147,7 +145,7 @@ class CPS(SemiBaseSegmentor):
             labels = [scores.detach().argmax(1) for scores in predictions]
             valid = torch.cat([stack_valid(data_samples['sup']), valid])
 
-        # 3. Crossed (eq. 4): the label of each network supervises the other
+        # 3. L_cps, crossed: the label of each network supervises the other
         loss_cps = masked_cross_entropy(
             predictions[0], labels[1], valid
         ) + masked_cross_entropy(predictions[1], labels[0], valid)

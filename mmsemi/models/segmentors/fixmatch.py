@@ -5,13 +5,13 @@ from typing import Any
 from mmseg.utils import SampleList, add_prefix
 from torch import Tensor
 
+from mmsemi.checks import check_range
 from mmsemi.models.decode_heads.decoding import (
     decode,
     final_scores,
     supervised_losses,
 )
 from mmsemi.models.segmentors.semi_base import SemiBaseSegmentor
-from mmsemi.models.utils._common import check_numbers
 from mmsemi.models.utils.batches import join_images, stack_valid
 from mmsemi.models.utils.box_masks import random_box_mask
 from mmsemi.models.utils.hard_label import hard_label, masked_cross_entropy
@@ -36,8 +36,7 @@ class FixMatch(SemiBaseSegmentor):
 
     As released: labelled and weak images go through the network in one forward in
     train mode, which also gives the labels; the strong ones in another; the loss is a
-    sum over the confident pixels, over the number of real pixels. Equation numbers
-    are UniMatch's, from memory.
+    sum over the confident pixels, over the number of real pixels.
 
     Differences from the released code: CutMix pastes the next image of the batch (the
     code another crop of the same image), whose label comes from the same forward (the
@@ -69,11 +68,8 @@ class FixMatch(SemiBaseSegmentor):
         **kwargs: Any,
     ) -> None:
         super().__init__(predict_on=predict_on, **kwargs)
-        check_numbers(
-            at_least_1={},
-            at_least_0=dict(unsup_weight=unsup_weight),
-            probability=dict(threshold=threshold, cutmix_prob=cutmix_prob),
-        )
+        check_range('[0, 1]', threshold=threshold, cutmix_prob=cutmix_prob)
+        check_range('[0, inf)', unsup_weight=unsup_weight)
         self.threshold = threshold
         self.unsup_weight = unsup_weight
         self.cutmix_prob = cutmix_prob
@@ -89,7 +85,7 @@ class FixMatch(SemiBaseSegmentor):
     def loss(
         self, inputs: dict[str, Tensor], data_samples: dict[str, SampleList]
     ) -> dict[str, Tensor]:
-        """Compute the losses of one step: (L_s + L_u) / 2 (eq. 1)."""
+        """Compute the losses of one step: (L_s + L_u) / 2."""
         sup, weak = inputs['sup'], inputs['unsup_teacher']
         strong, samples = inputs['unsup_student'], data_samples['sup']
         valid = stack_valid(data_samples['unsup_teacher'])
@@ -100,7 +96,7 @@ class FixMatch(SemiBaseSegmentor):
         outputs = decode(self.student, features)
         losses = supervised_losses(self.student, features, outputs, samples)
 
-        # 2. Pseudo-labels and confidence max(p^w) of the weak views (eq. 3)
+        # 2. Pseudo-labels and confidence max(p^w) of the weak views
         scores = final_scores(self.student, outputs)[len(sup) :].detach().float()
         label, confidence = hard_label(self.upsample(scores, size))
 
@@ -112,14 +108,14 @@ class FixMatch(SemiBaseSegmentor):
             mix(x, mask) for x in (strong, label, confidence, valid)
         )
 
-        # 4. The strong views, where the label is confident (eq. 2)
+        # 4. L_u: the strong views, where the label is confident
         scores = self.student(strong, mode='tensor').float()
         confident = valid & (confidence >= self.threshold)
         loss_unsup = masked_cross_entropy(
             self.upsample(scores, size), label, confident, valid
         )
 
-        # 5. Both halves (eq. 1)
+        # 5. (L_s + L_u) / 2
         losses = weigh_losses(add_prefix(losses, 'sup'), 0.5)
         losses['loss_unsup'] = 0.5 * self.unsup_weight * loss_unsup
         losses['confident_ratio'] = confident.sum() / valid.sum().clamp_min(1)

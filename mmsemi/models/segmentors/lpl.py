@@ -13,10 +13,10 @@ from mmseg.structures import SegDataSample
 from mmseg.utils import SampleList
 from torch import Tensor
 
+from mmsemi.checks import check_range
 from mmsemi.models.decode_heads.decoding import list_heads, refines_points
 from mmsemi.models.losses import class_aware_cross_entropy
 from mmsemi.models.segmentors.semi_base import SemiBaseSegmentor
-from mmsemi.models.utils._common import check_numbers
 from mmsemi.models.utils.batches import join_images, stack_labels, stack_valid
 from mmsemi.models.utils.running_iou import RunningClassIoU, image_reliability
 from mmsemi.models.utils.tags import (
@@ -110,11 +110,8 @@ class LPL(SemiBaseSegmentor):
             )
         if eps is not None and not eps > 0:
             raise ValueError(f'eps={eps}: give 1e-5 as released, or None')
-        check_numbers(
-            at_least_1={},
-            at_least_0=dict(reliability_power=reliability_power),
-            probability={},
-        )
+        check_range('[0, 1)', iou_decay=iou_decay)
+        check_range('[0, inf)', reliability_power=reliability_power)
         super().__init__(
             segmentor, data_preprocessor=data_preprocessor, predict_on=predict_on
         )

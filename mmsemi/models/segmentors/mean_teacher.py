@@ -7,11 +7,15 @@ import torch
 from mmseg.utils import SampleList, add_prefix
 from torch import Tensor
 
+from mmsemi.checks import check_choice, check_range
 from mmsemi.models.losses import soft_cross_entropy
 from mmsemi.models.segmentors.semi_base import SemiBaseSegmentor
 from mmsemi.models.utils.batches import stack_valid
+from mmsemi.models.utils.lengths import check_length, steps, warn_of_rampup
 from mmsemi.models.utils.mixing import cutmix_mask, mix
 from mmsemi.registry import MODELS
+
+CONSISTENCIES = ('cross_entropy', 'mse')
 
 
 @MODELS.register_module()
@@ -35,14 +39,14 @@ class MeanTeacher(SemiBaseSegmentor):
     multiplies by the share of pixels above probability 0.97 (with
     ``unsup_weight`` the number of classes, the sum alone).
 
-    The papers were not at hand to check equation numbers; the steps follow
-    the definitions of J (Mean Teacher) and L_cons (CutMix-Seg).
+    The steps of :meth:`loss` name the papers' terms: J (Mean Teacher) and L_cons
+    (CutMix-Seg).
 
     Args:
         unsup_weight: Weight of the consistency term. Defaults to 1.
-        rampup_iters: The weight rises over these first steps, by the factor
-            exp(-5 (1 - t)^2) of the Mean Teacher paper; needs SetIterHook.
-            Defaults to 0.
+        rampup_iters: The weight rises over these first steps, or this share of the
+            training (between 0 and 1), by the factor exp(-5 (1 - t)^2) of the Mean
+            Teacher paper; needs SetIterHook. Defaults to 0.
         consistency: ``'cross_entropy'`` or ``'mse'``.
         cutmix: Paste half of the area from the next image of the batch, in
             the images and in the teacher's predictions. Defaults to False.
@@ -57,21 +61,26 @@ class MeanTeacher(SemiBaseSegmentor):
         self,
         *,
         unsup_weight: float = 1.0,
-        rampup_iters: int = 0,
+        rampup_iters: float = 0,
         consistency: str = 'cross_entropy',
         cutmix: bool = False,
         **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
-        if consistency not in ('cross_entropy', 'mse'):
-            raise ValueError(
-                f"consistency={consistency!r}: choose 'cross_entropy' or 'mse'"
-            )
+        check_range('[0, inf)', unsup_weight=unsup_weight)
+        check_length(rampup_iters, 'rampup_iters')
+        check_choice(consistency=(consistency, CONSISTENCIES))
         self.unsup_weight = unsup_weight
         self.rampup_iters = rampup_iters
         self.needs_time = rampup_iters > 0
         self.consistency = consistency
         self.cutmix = cutmix
+
+    def set_iter(self, iteration: int, max_iters: int) -> None:
+        """Take the time; before the first step, compare the ramp-up to the length."""
+        super().set_iter(iteration, max_iters)
+        if iteration == 0:
+            warn_of_rampup(self.rampup_iters, max_iters, 'MeanTeacher rampup_iters')
 
     def loss(
         self, inputs: dict[str, Tensor], data_samples: dict[str, SampleList]
@@ -111,7 +120,6 @@ class MeanTeacher(SemiBaseSegmentor):
 
     def _weight(self) -> float:
         """Return the consistency's weight at this step."""
-        if self.rampup_iters == 0:
-            return self.unsup_weight
-        t = min(self.iter / self.rampup_iters, 1)
+        rampup = steps(self.rampup_iters, self.max_iters, 'rampup_iters')
+        t = min(self.iter / rampup, 1) if rampup else 1
         return self.unsup_weight * math.exp(-5 * (1 - t) ** 2)

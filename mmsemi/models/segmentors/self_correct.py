@@ -9,6 +9,7 @@ from mmengine.optim import OptimWrapper
 from mmseg.utils import SampleList, add_prefix
 from torch import Tensor
 
+from mmsemi.checks import check_range
 from mmsemi.models.decode_heads.decoding import (
     decode,
     final_scores,
@@ -17,7 +18,6 @@ from mmsemi.models.decode_heads.decoding import (
 )
 from mmsemi.models.losses import soft_cross_entropy
 from mmsemi.models.segmentors.semi_base import SemiBaseSegmentor
-from mmsemi.models.utils._common import check_numbers
 from mmsemi.models.utils.batches import join_images, stack_labels, stack_valid
 from mmsemi.models.utils.box_batches import (
     check_box_classes,
@@ -119,7 +119,7 @@ class SelfCorrect(SemiBaseSegmentor):
         **kwargs: Any,
     ) -> None:
         _check_fit(mode, segmentor, ancillary, weak_weight)
-        check_numbers({}, dict(sup_weight=sup_weight, weak_weight=weak_weight), {})
+        check_range('[0, inf)', sup_weight=sup_weight, weak_weight=weak_weight)
         exponential_alpha(0, 1, alpha_start, alpha_end)
         networks = [segmentor] if ancillary is None else [segmentor, ancillary]
         # which networks there are is asked for while they are built

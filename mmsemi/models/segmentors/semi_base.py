@@ -55,6 +55,9 @@ class SemiBaseSegmentor(BaseModel):
     needs_mean_teacher = False
     """Whether :class:`mmsemi.engine.MeanTeacherHook` must move the teacher."""
 
+    warmup_iters: float = 0
+    """Length of a method's start on labels alone: steps, or a share of the training."""
+
     loss: Callable[..., dict[str, Tensor]]
     student: Any
     teacher: Any
@@ -73,7 +76,7 @@ class SemiBaseSegmentor(BaseModel):
         # Building writes into the config it is given.
         configs = copy.deepcopy((segmentor, *further))
         self._build_networks(*map(with_score_maps, configs))
-        self.iter, self.max_iters = 0, 1
+        self.iter, self.max_iters, self.in_warmup = 0, 1, False
         self._told_time = False
         if self.out_channels == 1:
             raise ValueError(
@@ -147,9 +150,18 @@ class SemiBaseSegmentor(BaseModel):
         Args:
             iteration: The step about to be done, counted from 0.
             max_iters: Number of steps of the whole training.
+
+        Raises:
+            ValueError: If the method's warm-up leaves none of them.
         """
+        self.in_warmup = iteration < self.warmup_steps(max_iters)
         self.iter, self.max_iters = iteration, max_iters
         self._told_time = True
+
+    def warmup_steps(self, max_iters: int) -> int:
+        """Return the steps on labels alone in a training of ``max_iters`` steps."""
+        name = f'{type(self).__name__} warmup_iters'
+        return warmup_steps(self.warmup_iters, max_iters, name)
 
     def train_step(self, data: Any, optim_wrapper: OptimWrapper) -> dict[str, Tensor]:
         """Do one step of mmengine's runner.

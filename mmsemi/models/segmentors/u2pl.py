@@ -7,6 +7,7 @@ from mmengine.dist import all_reduce
 from mmseg.utils import SampleList, add_prefix
 from torch import Tensor
 
+from mmsemi.checks import check_choice, check_range
 from mmsemi.models.decode_heads.contrastive_head import with_representation
 from mmsemi.models.decode_heads.decoding import (
     final_scores,
@@ -16,7 +17,6 @@ from mmsemi.models.decode_heads.decoding import (
 )
 from mmsemi.models.segmentors.semi_base import SemiBaseSegmentor
 from mmsemi.models.utils import contrast, mixing
-from mmsemi.models.utils._common import check_numbers
 from mmsemi.models.utils.batches import (
     join_images,
     resize_nearest,
@@ -24,6 +24,7 @@ from mmsemi.models.utils.batches import (
     stack_valid,
 )
 from mmsemi.models.utils.distributed import all_gather_rows
+from mmsemi.models.utils.lengths import check_length
 from mmsemi.models.utils.memory_bank import ClassMemoryBank
 from mmsemi.models.utils.pseudo_label import (
     drop_unreliable,
@@ -84,8 +85,9 @@ class U2PL(SemiBaseSegmentor):
             images, its results mixed with the images. 2: as released, labels
             of the clean images in eval mode, the rest of the mixed ones in
             train mode; give ``MeanTeacherHook(buffers='skip')``.
-        warmup_iters: Steps at the start on labelled images only; let
-            ``MeanTeacherHook.start_iter`` be the same. Defaults to 0.
+        warmup_iters: Steps at the start on labelled images only, or their share of
+            the training (between 0 and 1); let ``MeanTeacherHook.start_iter`` be the
+            same. Defaults to 0.
         **kwargs: ``segmentor``, ``data_preprocessor``, ``predict_on`` of
             :class:`SemiBaseSegmentor`.
 
@@ -118,48 +120,29 @@ class U2PL(SemiBaseSegmentor):
         mix: str | None = 'cutmix',
         mix_prob: float = 0.5,
         teacher_passes: int = 1,
-        warmup_iters: int = 0,
+        warmup_iters: float = 0,
         **kwargs: Any,
     ) -> None:
         segmentor = with_representation(segmentor, rep_channels)
         super().__init__(segmentor=segmentor, **kwargs)
-        classes = self.num_classes
-        if not 0 < low_rank < min(classes, high_rank):
-            fit = 1 if min(classes, high_rank) < 4 else 3
-            remedy = 'a larger high_rank' if high_rank < 2 else f'low_rank={fit}'
-            raise ValueError(
-                f'low_rank={low_rank} must be at least 1, below high_rank={high_rank} '
-                f'and below the {classes} classes, or no negatives are left: '
-                f'use {remedy}'
-            )
-        check_numbers(
-            at_least_1=dict(
-                num_anchors=num_anchors, num_negatives=num_negatives, max_keys=max_keys
-            ),
-            at_least_0=dict(
-                unsup_weight=unsup_weight,
-                contrast_weight=contrast_weight,
-                warmup_iters=warmup_iters,
-            ),
-            probability=dict(mix_prob=mix_prob, anchor_threshold=anchor_threshold),
+        check_range('[0, 1]', mix_prob=mix_prob, anchor_threshold=anchor_threshold)
+        check_range('[0, 100]', unreliable_percent=unreliable_percent)
+        check_range('(0, inf)', temperature=temperature)
+        check_range(
+            '[0, inf)', unsup_weight=unsup_weight, contrast_weight=contrast_weight
         )
-        if not temperature > 0:
-            raise ValueError(f'temperature={temperature}: give a positive one')
-        if mix not in MIXES:
-            raise ValueError(f'mix={mix!r}: choose one of {MIXES}')
-        if teacher_passes not in (1, 2):
-            raise ValueError(f'teacher_passes={teacher_passes}: choose 1 or 2')
-        if not 0 <= unreliable_percent <= 100:
-            raise ValueError(f'unreliable_percent={unreliable_percent} not in [0, 100]')
-        if isinstance(bank_size, int):
-            bank_size = [bank_size_first] + [bank_size] * (classes - 1)
-        if len(bank_size) != classes:
-            raise ValueError(
-                f'bank_size lists {len(bank_size)} numbers for {classes} classes: '
-                'give one number, or one for each class'
-            )
+        check_range(
+            '[1, inf)',
+            num_anchors=num_anchors,
+            num_negatives=num_negatives,
+            max_keys=max_keys,
+        )
+        check_choice(mix=(mix, MIXES), teacher_passes=(teacher_passes, (1, 2)))
+        check_length(warmup_iters, 'warmup_iters')
+        _check_ranks(low_rank, high_rank, self.num_classes)
+        sizes = _bank_sizes(bank_size, bank_size_first, self.num_classes)
         dim = score_heads(self.student)[-1].rep_channels
-        self.memory_bank = ClassMemoryBank(bank_size, dim)
+        self.memory_bank = ClassMemoryBank(sizes, dim)
         self.unsup_weight, self.contrast_weight = unsup_weight, contrast_weight
         self.unreliable_percent = unreliable_percent
         self.anchor_threshold = anchor_threshold
@@ -176,7 +159,7 @@ class U2PL(SemiBaseSegmentor):
         sup, weak = inputs['sup'], inputs['unsup_teacher']
         strong = inputs.get('unsup_student', weak)
         samples, n = data_samples['sup'], len(sup)
-        if self.iter < self.warmup_iters:
+        if self.in_warmup:
             features, outputs, rep = represent(self.student, sup)
             losses = supervised_losses(self.student, features, outputs, samples)
             return {**add_prefix(losses, 'sup'), 'loss_contrast': rep.sum() * 0}
@@ -309,3 +292,25 @@ class U2PL(SemiBaseSegmentor):
             self.temperature,
         )
         return loss, counts.new_tensor(len(classes))
+
+
+def _check_ranks(low: int, high: int, classes: int) -> None:
+    """Refuse ranks between which no class is."""
+    if not 0 < low < min(classes, high):
+        fit = 1 if min(classes, high) < 4 else 3
+        remedy = 'a larger high_rank' if high < 2 else f'low_rank={fit}'
+        raise ValueError(
+            f'low_rank={low} must be at least 1, below high_rank={high} and below the '
+            f'{classes} classes, or no negatives are left: use {remedy}'
+        )
+
+
+def _bank_sizes(size: int | list[int], first: int, classes: int) -> list[int]:
+    """Return the rows of the memory bank for each class."""
+    sizes = [first] + [size] * (classes - 1) if isinstance(size, int) else size
+    if len(sizes) != classes:
+        raise ValueError(
+            f'bank_size lists {len(sizes)} numbers for {classes} classes: '
+            'give one number, or one for each class'
+        )
+    return sizes

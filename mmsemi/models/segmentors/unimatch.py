@@ -6,13 +6,13 @@ import torch
 from mmseg.utils import SampleList, add_prefix
 from torch import Tensor
 
+from mmsemi.checks import check_range
 from mmsemi.models.decode_heads.decoding import (
     decode,
     final_scores,
     supervised_losses,
 )
 from mmsemi.models.segmentors.semi_base import SemiBaseSegmentor
-from mmsemi.models.utils._common import check_numbers
 from mmsemi.models.utils.batches import join_images, stack_valid
 from mmsemi.models.utils.box_masks import random_box_mask
 from mmsemi.models.utils.feature_dropout import append_perturbed
@@ -39,8 +39,7 @@ class UniMatch(SemiBaseSegmentor):
     train mode, and the decoder sees the perturbed features with the clean ones; both
     strong views go through it in another forward; each term is a sum over the
     confident pixels, over the number of real pixels. Channels are dropped at every
-    level that the decoder is given, after the neck where there is one. Equation
-    numbers are the paper's, from memory.
+    level that the decoder is given, after the neck where there is one.
 
     Differences from the released code: CutMix pastes the next image of the batch (the
     code another crop of the same image), whose label comes from the same forward (the
@@ -79,13 +78,11 @@ class UniMatch(SemiBaseSegmentor):
         **kwargs: Any,
     ) -> None:
         super().__init__(predict_on=predict_on, **kwargs)
-        check_numbers(
-            at_least_1={},
-            at_least_0=dict(feature_weight=feature_weight, image_weight=image_weight),
-            probability=dict(threshold=threshold, cutmix_prob=cutmix_prob),
+        check_range('[0, 1]', threshold=threshold, cutmix_prob=cutmix_prob)
+        check_range('[0, 1)', feature_dropout=feature_dropout)
+        check_range(
+            '[0, inf)', feature_weight=feature_weight, image_weight=image_weight
         )
-        if not 0 <= feature_dropout < 1:
-            raise ValueError(f'feature_dropout={feature_dropout} is not in [0, 1)')
         self.threshold = threshold
         self.feature_weight = feature_weight
         self.image_weight = image_weight
@@ -103,13 +100,13 @@ class UniMatch(SemiBaseSegmentor):
     def loss(
         self, inputs: dict[str, Tensor], data_samples: dict[str, SampleList]
     ) -> dict[str, Tensor]:
-        """Compute the losses of one step: (L_s + L_u) / 2 (eq. 1 and 8)."""
+        """Compute the losses of one step: (L_s + L_u) / 2."""
         sup, weak = inputs['sup'], inputs['unsup_teacher']
         valid = stack_valid(data_samples['unsup_teacher'])
         n, size = len(sup), (weak.shape[-2], weak.shape[-1])
 
         # 1. One encoding of labelled and weak images, one decoding of it and of the
-        #    weak views' perturbed features (eq. 4, 5); supervised loss L_s
+        #    weak views' perturbed features, p^w and p^fp; supervised loss L_s
         features = self.student.extract_feat(join_images(sup, weak))
         outputs = decode(
             self.student, append_perturbed(features, n, self.feature_dropout)
@@ -119,14 +116,14 @@ class UniMatch(SemiBaseSegmentor):
         scores = final_scores(self.student, outputs)[n:].float()
         scores_w, scores_fp = self.upsample(scores, size).chunk(2)
 
-        # 2. Pseudo-labels and confidence max(p^w) of the weak views (eq. 3)
+        # 2. Pseudo-labels and confidence max(p^w) of the weak views
         label, confidence = hard_label(scores_w)
         confident = valid & (confidence >= self.threshold)
 
-        # 3. Perturbed features (eq. 6)
+        # 3. L_u of the perturbed features p^fp
         loss_features = masked_cross_entropy(scores_fp, label, confident, valid)
 
-        # 4. Two strong views, each with a CutMix of its own (eq. 7)
+        # 4. Two strong views, each with a CutMix of its own: p^s1, p^s2
         mixed = [
             self._mix(strong, label, confident, valid)
             for strong in (inputs['unsup_student'], inputs['unsup_student2'])
@@ -138,7 +135,7 @@ class UniMatch(SemiBaseSegmentor):
             masked_cross_entropy(*view) for view in zip(*views, strict=True)
         )
 
-        # 5. The holistic loss (eq. 8), and both halves (eq. 1)
+        # 5. L_u of all, weighted by lambda and mu; (L_s + L_u) / 2
         losses = weigh_losses(add_prefix(losses, 'sup'), 0.5)
         losses['loss_features'] = 0.5 * self.feature_weight * loss_features
         losses['loss_images'] = 0.5 * self.image_weight * (loss_1 + loss_2) / 2

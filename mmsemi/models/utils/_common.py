@@ -1,6 +1,5 @@
 """What the pure functions share: working precision and seeded draws."""
 
-import math
 from collections.abc import Sequence
 
 import torch
@@ -58,24 +57,3 @@ def draw_uniform(
     """Draw float32 numbers uniformly from [0, 1) on the generator's device."""
     source = device if generator is None else generator.device
     return torch.rand(tuple(shape), generator=generator, device=source).to(device)
-
-
-def check_numbers(
-    at_least_1: dict[str, float],
-    at_least_0: dict[str, float],
-    probability: dict[str, float],
-) -> None:
-    """Refuse arguments, given by name, that are outside their range.
-
-    Raises:
-        ValueError: One is.
-    """
-    for numbers, low, high in (
-        (at_least_1, 1, math.inf),
-        (at_least_0, 0, math.inf),
-        (probability, 0, 1),
-    ):
-        for name, value in numbers.items():
-            if not low <= value <= high:
-                limit = f'in [{low}, {high}]' if high == 1 else f'at least {low}'
-                raise ValueError(f'{name}={value} must be {limit}')

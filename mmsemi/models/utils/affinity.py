@@ -8,6 +8,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from mmsemi.checks import check_range
+
 from ._common import as_float, check_same_shape, full_precision
 
 SPARSE_SHARE = 0.05
@@ -179,8 +181,7 @@ def random_walk(cam: Tensor, affinity: Tensor, *, beta: float, log_t: int) -> Te
     *batch, classes, height, width = cam.shape
     count = height * width
     check_same_shape((*batch, count, count), affinity=affinity)
-    if not 0 < beta < float('inf'):
-        raise ValueError(f'beta={beta}: give a finite number above 0')
+    check_range('(0, inf)', beta=beta)
     if log_t != int(log_t) or log_t < 0:
         raise ValueError(f'log_t={log_t}: give an integer of at least 0')
     with full_precision(cam.device):

@@ -3,6 +3,8 @@
 import torch
 from torch import Tensor
 
+from mmsemi.checks import check_range
+
 from ._common import draw_uniform
 
 MAX_DRAWS = 256
@@ -42,11 +44,9 @@ def random_box_mask(
     Raises:
         ValueError: A value is outside its range.
     """
-    if not (0 <= prob <= 1 and 0 < area[0] <= area[1] < 1 and 0 < ratio <= 1):
-        raise ValueError(
-            f'prob={prob}, area={area}, ratio={ratio}: give 0 <= prob <= 1, '
-            '0 < area[0] <= area[1] < 1 and 0 < ratio <= 1'
-        )
+    check_range('[0, 1]', prob=prob)
+    check_range('(0, 1)', area=area)
+    check_range('(0, 1]', ratio=ratio)
     height, width = size
     place = torch.device('cpu' if device is None else device)
     share, chance = draw_uniform((2, n, 1), place, generator)
@@ -97,11 +97,8 @@ def several_boxes_mask(
     Raises:
         ValueError: A value is outside its range.
     """
-    if boxes < 1 or not 0 < area[0] <= area[1] <= 1:
-        raise ValueError(
-            f'boxes={boxes}, area={area}: give boxes >= 1 and '
-            '0 < area[0] <= area[1] <= 1'
-        )
+    check_range('[1, inf)', boxes=boxes)
+    check_range('(0, 1]', area=area)
     height, width = size
     place = torch.device('cpu' if device is None else device)
     draws = draw_uniform((4, n, boxes), place, generator)

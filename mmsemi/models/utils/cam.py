@@ -3,6 +3,8 @@
 import torch
 from torch import Tensor
 
+from mmsemi.checks import check_choice, check_range
+
 from ._common import as_float, check_same_shape, full_precision
 
 MODES = ('max', 'seam', 'minmax', 'irn')
@@ -33,8 +35,7 @@ def normalize_cam(cam: Tensor, mode: str) -> Tensor:
     Raises:
         ValueError: The mode is unknown, or ``cam`` is not (…, K, H, W).
     """
-    if mode not in MODES:
-        raise ValueError(f'mode={mode!r}: choose one of {MODES}')
+    check_choice(mode=(mode, MODES))
     if cam.dim() < 3:
         raise ValueError(f'cam must be (…, K, H, W), not {tuple(cam.shape)}')
     cam = as_float(cam)
@@ -75,13 +76,11 @@ def add_background(
     cam = as_float(cam)
     size = (*cam.shape[:-3], 1, *cam.shape[-2:])
     if threshold is not None:
-        if not abs(threshold) < float('inf'):
-            raise ValueError(f'threshold={threshold}: give a finite number')
+        check_range('(-inf, inf)', threshold=threshold)
         background = cam.new_full(size, threshold)
     else:
         assert power is not None
-        if not 0 < power < float('inf'):
-            raise ValueError(f'power={power}: give a finite number above 0')
+        check_range('(0, inf)', power=power)
         # an image without any class is all background
         most = cam.amax(-3, keepdim=True) if cam.shape[-3] else cam.new_zeros(size)
         background = (1 - most).clamp(0, 1) ** power

@@ -6,6 +6,8 @@ Equation numbers are those of U2PL (CVPR 2022).
 import torch
 from torch import Tensor
 
+from mmsemi.checks import check_range
+
 from ._common import as_float, check_same_shape, full_precision
 from .pixel_sampling import gather_pixels, sample_anchors, select_keys
 
@@ -168,8 +170,7 @@ def info_nce(
     Raises:
         ValueError: The temperature is not positive, or the shapes do not fit.
     """
-    if not temperature > 0:
-        raise ValueError(f'temperature is {temperature}: it must be positive')
+    check_range('(0, inf)', temperature=temperature)
     num_classes, num_anchors, dim = anchors.shape
     check_same_shape((num_classes, dim), positive=positive)
     needed = (num_classes, num_anchors, negatives.shape[-2], dim)

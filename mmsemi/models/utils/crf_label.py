@@ -5,6 +5,8 @@ from typing import Any
 
 import numpy as np
 
+from mmsemi.checks import check_range
+
 from .dense_crf import dense_crf
 
 
@@ -80,8 +82,7 @@ def label_probability(
     Raises:
         ValueError: A label or ``confidence`` is outside its range.
     """
-    if not 0 < confidence < 1:
-        raise ValueError(f'confidence={confidence}: choose it from (0, 1)')
+    check_range('(0, 1)', confidence=confidence)
     low, high = (int(label.min()), int(label.max())) if label.size else (0, 0)
     if low < 0 or high >= num_labels:
         wrong = low if low < 0 else high

@@ -7,6 +7,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from mmsemi.checks import check_choice
+
 from .mean_field import mean_field
 
 BACKENDS = ('auto', 'pydensecrf', 'numpy')
@@ -120,8 +122,7 @@ def _check_settings(
 
 
 def _choose(backend: str) -> str:
-    if backend not in BACKENDS:
-        raise ValueError(f'backend={backend!r}: choose one of {BACKENDS}')
+    check_choice(backend=(backend, BACKENDS))
     if backend == 'auto':
         return 'pydensecrf' if has_pydensecrf() else 'numpy'
     if backend == 'pydensecrf' and not has_pydensecrf():

@@ -5,6 +5,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from mmsemi.checks import check_range
+
 from ._common import draw_uniform
 
 
@@ -26,8 +28,7 @@ def drop_channels(
     Raises:
         ValueError: ``ratio`` is outside [0, 1).
     """
-    if not 0 <= ratio < 1:
-        raise ValueError(f'ratio is {ratio}: choose it from [0, 1)')
+    check_range('[0, 1)', ratio=ratio)
     draw = draw_uniform(feature.shape[:2], feature.device, generator)
     scale = (draw >= ratio).to(feature.dtype) / (1 - ratio)
     return feature * scale.view(*feature.shape[:2], *[1] * (feature.dim() - 2))

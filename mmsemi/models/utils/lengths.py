@@ -1,6 +1,9 @@
 """Lengths of a training: in steps, or as a share of the whole."""
 
+import logging
 from numbers import Integral, Real
+
+from mmengine.logging import print_log
 
 
 def steps(length: float, total: int, name: str = 'length') -> int:
@@ -40,3 +43,39 @@ def check_length(length: float, name: str) -> None:
         f'{name}={length!r}: give a whole number of steps of at least 0, or a share of '
         'the training between 0 and 1'
     )
+
+
+def warmup_steps(
+    length: float, total: int, name: str, use: str = 'the unlabelled images are'
+) -> int:
+    """Return a warm-up in steps, which must leave some for what comes after it.
+
+    Args:
+        length: As in :func:`steps`.
+        total: Steps of the whole training.
+        name: Whose warm-up it is and what it is called, for the message.
+        use: What comes after it, for the message.
+
+    Raises:
+        ValueError: If it is as long as the training, or longer.
+    """
+    number = steps(length, total, name)
+    if number >= max(total, 1):
+        raise ValueError(
+            f'{name}={length}: the training has {total} steps only, so it would end '
+            f'before {use} used: give a share, e.g. {name.split()[-1]}=0.4, or train '
+            'longer (train_cfg.max_iters)'
+        )
+    return number
+
+
+def warn_of_rampup(length: float, total: int, name: str) -> None:
+    """Say in the log that a ramp-up is longer than the training."""
+    if steps(length, total, name) > total:
+        print_log(
+            f'{name}={length}: the training has {total} steps only, so the weight '
+            f'never rises to its value: give a share, e.g. {name.split()[-1]}=0.1, or '
+            'train longer (train_cfg.max_iters)',
+            logger='current',
+            level=logging.WARNING,
+        )

@@ -5,6 +5,8 @@ import warnings
 import torch
 from torch import Tensor
 
+from mmsemi.checks import check_range
+
 from ._common import draw_below, draw_uniform
 
 NUM_LABELS = 256
@@ -37,8 +39,7 @@ def cutmix_mask(
     Raises:
         ValueError: ``area`` is outside (0, 1].
     """
-    if not 0 < area <= 1:
-        raise ValueError(f'area is {area}: choose it from (0, 1]')
+    check_range('(0, 1]', area=area)
     height, width = size
     narrowest = min(int(area * width) + 1, width)
     widths = torch.full((), max(width - narrowest, 1), device=device)

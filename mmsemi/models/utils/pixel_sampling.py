@@ -6,6 +6,8 @@ Pixels are numbered over the batch: ``b * h * w + y * w + x``.
 import torch
 from torch import Tensor
 
+from mmsemi.checks import check_range
+
 from ._common import check_same_shape, draw_below, draw_uniform
 
 
@@ -64,8 +66,7 @@ def select_keys(
     Raises:
         ValueError: ``max_per_class`` is below 1.
     """
-    if max_per_class < 1:
-        raise ValueError(f'max_per_class is {max_per_class}: at least 1 is needed')
+    check_range('[1, inf)', max_per_class=max_per_class)
     candidates = mask.transpose(0, 1).flatten(1)
     num_pixels = candidates.shape[1]
     draw = draw_uniform(candidates.shape, mask.device, generator)

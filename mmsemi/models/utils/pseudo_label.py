@@ -4,6 +4,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from mmsemi.checks import check_range
+
 from ._common import as_float, check_same_shape
 
 
@@ -48,8 +50,7 @@ def drop_unreliable(
     Raises:
         ValueError: ``percent`` is outside [0, 100], or the shapes differ.
     """
-    if not 0 <= percent <= 100:
-        raise ValueError(f'percent is {percent}: choose it from [0, 100]')
+    check_range('[0, 100]', percent=percent)
     check_same_shape(label.shape, entropy=entropy)
     entropy = as_float(entropy.detach())
     valid = label != ignore_index
@@ -155,8 +156,7 @@ def weighted_fusion(
     Raises:
         ValueError: ``weight`` is outside [0, 1], or the shapes do not fit.
     """
-    if not 0 <= weight <= 1:
-        raise ValueError(f'weight is {weight}: choose it from [0, 1]')
+    check_range('[0, 1]', weight=weight)
     check_same_shape(prob1.shape, prob2=prob2)
     prob1, prob2 = as_float(prob1), as_float(prob2)
     alpha: Tensor | float = weight

@@ -4,6 +4,8 @@ import torch
 from mmengine.dist import all_reduce
 from torch import Tensor, nn
 
+from mmsemi.checks import check_range
+
 from ._common import as_float, check_same_shape
 from .tags import check_tags
 
@@ -45,12 +47,8 @@ class RunningClassIoU(nn.Module):
         count_void: bool = False,
     ) -> None:
         super().__init__()
-        if num_classes < 1:
-            raise ValueError(f'num_classes is {num_classes}: give at least 1')
-        if not 0 <= decay < 1:
-            raise ValueError(
-                f'decay is {decay}: it is the weight of the past, choose it from [0, 1)'
-            )
+        check_range('[1, inf)', num_classes=num_classes)
+        check_range('[0, 1)', decay=decay)
         self.num_classes = num_classes
         self.decay = decay
         self.ignore_index = ignore_index
@@ -126,8 +124,7 @@ def image_reliability(
             0.
     """
     check_tags(tags, tags.shape[0], iou.shape[0])
-    if power < 0:
-        raise ValueError(f'power is {power}: give at least 0')
+    check_range('[0, inf)', power=power)
     iou = as_float(iou)
     if zero_as_one:
         return torch.where(tags & (iou > 0), iou, 1).amin(1).pow(power)

@@ -5,6 +5,8 @@ import math
 import torch
 from torch import Tensor, nn
 
+from mmsemi.checks import check_range
+
 from ._common import as_float, check_same_shape
 
 
@@ -92,10 +94,7 @@ class ConvSelfCorrection(nn.Module):
         self, num_classes: int, hidden: int = 128, final_relu: bool = False
     ) -> None:
         super().__init__()
-        if min(num_classes, hidden) < 1:
-            raise ValueError(
-                f'num_classes={num_classes}, hidden={hidden}: give at least 1 of each'
-            )
+        check_range('[1, inf)', num_classes=num_classes, hidden=hidden)
         self.num_classes = num_classes
         layers = [
             nn.Conv2d(2 * num_classes, hidden, 3, padding=1),

@@ -6,6 +6,8 @@ from typing import Any
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from mmsemi.checks import check_choice
+
 from .tags import restrict_probabilities, restrict_to_tags
 
 FUSIONS = ('softmax', 'logits')
@@ -22,8 +24,7 @@ def check_scales(scales: Sequence[float]) -> None:
 
 def check_fuse(fuse: str) -> None:
     """Refuse what is none of ``FUSIONS``."""
-    if fuse not in FUSIONS:
-        raise ValueError(f'fuse={fuse!r}: choose one of {list(FUSIONS)}')
+    check_choice(fuse=(fuse, list(FUSIONS)))
 
 
 def tta_probabilities(

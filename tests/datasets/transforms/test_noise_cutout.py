@@ -108,10 +108,10 @@ def test_thin_images(size):
 @pytest.mark.parametrize(
     ('kwargs', 'match'),
     [
-        (dict(prob=1.5), r'prob=1\.5 is not in \[0, 1\]'),
-        (dict(area=(0, 0.4)), r'area=\(0, 0\.4\): give 0 < low <= high <= 1'),
-        (dict(area=(0.5, 0.4)), r'area=\(0\.5, 0\.4\)'),
-        (dict(ratio=(0, 2)), r'ratio=\(0, 2\): give 0 < low <= high'),
+        (dict(prob=1.5), r'NoiseCutOut prob=1\.5 must be in \[0, 1\]'),
+        (dict(area=(0, 0.4)), r'area=\(0, 0\.4\) must be numbers in \(0, 1\]'),
+        (dict(area=(0.5, 0.4)), r'area=\(0\.5, 0\.4\) .* the lower ones first'),
+        (dict(ratio=(0, 2)), r'ratio=\(0, 2\) must be numbers in \(0, inf\)'),
     ],
 )
 def test_wrong_options(kwargs, match):

@@ -283,7 +283,7 @@ def test_seeded_and_small(image):
 
 
 def test_wrong_input(image):
-    with pytest.raises(ValueError, match='num_ops=-1: give at least 0'):
+    with pytest.raises(ValueError, match='num_ops=-1 must be at least 0'):
         StrongAugment(num_ops=-1)
     with pytest.raises(ValueError, match=r'\(H, W, 3\) uint8, got .* from a\.jpg'):
         run(image.astype(np.float32), 0)

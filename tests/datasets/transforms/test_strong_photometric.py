@@ -81,10 +81,10 @@ def test_tiny_images(size):
 @pytest.mark.parametrize(
     ('kwargs', 'match'),
     [
-        (dict(jitter_prob=1.5), r'jitter_prob=1\.5 is not in \[0, 1\]'),
-        (dict(hue=0.6), r'hue=0\.6 is not in \[0, 0\.5\]'),
-        (dict(contrast=-1), r'contrast=-1 is below 0'),
-        (dict(blur_sigma=(0, 2)), r'blur_sigma=\(0, 2\): give 0 < low <= high'),
+        (dict(jitter_prob=1.5), r'jitter_prob=1\.5 must be in \[0, 1\]'),
+        (dict(hue=0.6), r'hue=0\.6 must be in \[0, 0\.5\]'),
+        (dict(contrast=-1), r'contrast=-1 must be at least 0'),
+        (dict(blur_sigma=(0, 2)), r'blur_sigma=\(0, 2\) must be numbers in \(0, inf\)'),
     ],
 )
 def test_wrong_options(kwargs, match):

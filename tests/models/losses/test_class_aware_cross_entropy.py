@@ -180,7 +180,7 @@ def test_other_ignore_index():
             dict(class_weight=torch.ones(3)),
             r'class_weight has shape \(3,\), but \(4,\)',
         ),
-        (dict(eps=0), 'eps is 0: give a number above 0'),
+        (dict(eps=0), 'eps=0 must be above 0'),
         (dict(reduction='max'), r"reduction='max': choose one of \('mean', 'sum'"),
     ],
 )

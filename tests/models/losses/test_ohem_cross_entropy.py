@@ -96,9 +96,9 @@ def test_errors():
     logits, label = make_batch()
     with pytest.raises(ValueError, match='label has shape'):
         ohem_cross_entropy(logits, label[:1])
-    with pytest.raises(ValueError, match=r'threshold is 1.5: choose it from \[0, 1\]'):
+    with pytest.raises(ValueError, match=r'threshold=1.5 must be in \[0, 1\]'):
         BatchOhemCrossEntropy(threshold=1.5)
-    with pytest.raises(ValueError, match='min_kept is -1: it must not be negative'):
+    with pytest.raises(ValueError, match='min_kept=-1 must be at least 0'):
         BatchOhemCrossEntropy(min_kept=-1)
     with pytest.raises(ValueError, match="remove the decode head's sampler"):
         BatchOhemCrossEntropy()(logits, label, weight=torch.ones(2, 6, 5))

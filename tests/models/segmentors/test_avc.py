@@ -120,7 +120,8 @@ def test_weight_over_time(step, weight):
     model = make_avc()
     model.set_iter(step, 100)
     assert model.weight_now() == pytest.approx(weight)
-    model.warmup = 0.0
+    model.warmup = 0
+    model.set_iter(step, 100)
     assert model.weight_now() == pytest.approx(0.1)
 
 
@@ -199,7 +200,7 @@ def test_conformer(batch):
             ),
             head=dict(type='ConformerCamHead', num_classes=3, in_channels=(32, 24)),
             data_preprocessor=dict(type='SegDataPreProcessor', size=(32, 32)),
-            warmup=0.0,
+            warmup=0,
         )
     )
     model.init_weights()

@@ -144,7 +144,7 @@ def test_predicts_on_the_second_by_default(make_bst):
 
 
 def test_bad_values(make_bst, bst_config):
-    with pytest.raises(ValueError, match=r'fusion_weight=1.5 is not in \[0, 1\]'):
+    with pytest.raises(ValueError, match=r'fusion_weight=1.5 must be in \[0, 1\]'):
         make_bst(fusion_weight=1.5)
     names = r"'branch1', 'branch2', 'fusion'"
     with pytest.raises(ValueError, match=rf"predict_on='teacher'.*\[{names}\]"):

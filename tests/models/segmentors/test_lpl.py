@@ -300,7 +300,7 @@ def test_wrong_options(make_lpl, tiny_segmentor):
         make_lpl(eps=0)
     with pytest.raises(ValueError, match='reliability_power=-1 must be at least 0'):
         make_lpl(reliability_power=-1)
-    with pytest.raises(ValueError, match=r'decay is 1\.5'):
+    with pytest.raises(ValueError, match=r'iou_decay=1\.5 must be in \[0, 1\)'):
         make_lpl(iou_decay=1.5)
     with pytest.raises(ValueError, match='class_weight lists 3 numbers for 4 classes'):
         make_lpl(class_weight=[1, 2, 3])

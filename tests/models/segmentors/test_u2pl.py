@@ -47,6 +47,7 @@ def test_every_parameter_has_a_gradient(case, u2pl, batch):
             sample.gt_sem_seg.data.fill_(255)
     if case == 'warm-up':
         model.warmup_iters = 6
+        model.set_iter(5, 10)
     losses = model(*batch, mode='loss')
     assert losses['loss_contrast'] == 0
     if case in ('no reliable pixel', 'void'):
@@ -210,9 +211,9 @@ def test_cascade(u2pl, batch, tiny_segmentor):
         (dict(num_anchors=0), 'num_anchors=0 must be at least 1'),
         (dict(num_negatives=0), 'num_negatives=0 must be at least 1'),
         (dict(max_keys=0), 'max_keys=0 must be at least 1'),
-        (dict(temperature=0), 'temperature=0: give a positive'),
+        (dict(temperature=0), 'temperature=0 must be above 0'),
         (dict(unsup_weight=-1), 'unsup_weight=-1 must be at least 0'),
-        (dict(warmup_iters=-1), 'warmup_iters=-1 must be at least 0'),
+        (dict(warmup_iters=-1), 'warmup_iters=-1: give a whole number of steps'),
         (dict(mix_prob=1.5), r'mix_prob=1.5 must be in .0, 1.'),
         (dict(anchor_threshold=1.5), r'anchor_threshold=1.5 must be in .0, 1.'),
         (dict(mix='mixup'), "mix='mixup'"),

@@ -224,7 +224,7 @@ def test_pixel_without_affinity_is_finite():
         (lambda: affinity_pairs(torch.ones(2), 2), r'label must be \(…, h, w\)'),
         (lambda: affinity_matrix(torch.ones(2, 2), 2), r'feature must be \(…, D, h'),
         (lambda: walk(size=5), r'affinity has shape \(5, 5\), but \(4, 4\) is needed'),
-        (lambda: walk(beta=0), 'beta=0: give a finite number above 0'),
+        (lambda: walk(beta=0), 'beta=0 must be above 0'),
         (lambda: walk(log_t=-1), 'log_t=-1: give an integer of at least 0'),
         (lambda: walk(log_t=1.5), 'log_t=1.5: give an integer'),
     ],

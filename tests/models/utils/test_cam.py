@@ -90,8 +90,8 @@ def test_background():
     [
         (dict(), 'threshold=None and power=None: give exactly one'),
         (dict(threshold=0.1, power=4), 'threshold=0.1 and power=4: give exactly one'),
-        (dict(power=0), 'power=0: give a finite number above 0'),
-        (dict(threshold=math.nan), 'threshold=nan: give a finite number'),
+        (dict(power=0), 'power=0 must be above 0'),
+        (dict(threshold=math.nan), r'threshold=nan must be in \(-inf, inf\)'),
     ],
 )
 def test_wrong_background(options, message):

@@ -266,7 +266,7 @@ def test_info_nce_half(dtype):
 
 def test_info_nce_errors():
     anchors, positive, negatives = random_vectors((2, 3, 4), (2, 4), (2, 3, 5, 4))
-    with pytest.raises(ValueError, match='temperature is 0: it must be positive'):
+    with pytest.raises(ValueError, match='temperature=0 must be above 0'):
         info_nce(anchors, positive, negatives, 0)
     with pytest.raises(ValueError, match=r'positive has shape \(1, 4\)'):
         info_nce(anchors, positive[:1], negatives, 0.5)

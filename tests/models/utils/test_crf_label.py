@@ -73,7 +73,7 @@ def test_label_probability():
     [
         ([[0, 255]], {}, 'the label map holds 255, outside of the 3 labels'),
         ([[-1, 0]], {}, 'the label map holds -1'),
-        ([[0, 1]], dict(confidence=1), r'confidence=1: choose it from \(0, 1\)'),
+        ([[0, 1]], dict(confidence=1), r'confidence=1 must be in \(0, 1\)'),
     ],
 )
 def test_wrong_labels(label, options, message):

@@ -60,7 +60,7 @@ def test_cutmix_mask_generator():
 
 @pytest.mark.parametrize('area', [0, -0.5, 1.1])
 def test_cutmix_mask_error(area):
-    with pytest.raises(ValueError, match=r'area is .*choose it from \(0, 1\]'):
+    with pytest.raises(ValueError, match=r'area=.* must be in \(0, 1\]'):
         cutmix_mask(1, (4, 4), area)
 
 

@@ -94,7 +94,7 @@ def test_select_keys_many_candidates():
 def test_select_keys_empty_and_error():
     pixel, classes = select_keys(torch.zeros(1, 2, 3, 3, dtype=torch.bool), 4)
     assert pixel.shape == classes.shape == (0,) and pixel.dtype == torch.long
-    with pytest.raises(ValueError, match='max_per_class is 0: at least 1'):
+    with pytest.raises(ValueError, match='max_per_class=0 must be at least 1'):
         select_keys(torch.zeros(1, 2, 3, 3, dtype=torch.bool), 0)
 
 

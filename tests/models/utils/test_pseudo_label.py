@@ -122,7 +122,7 @@ def test_drop_unreliable_beyond_2_to_the_24():
 
 @pytest.mark.parametrize('percent', [-1, 100.1, math.nan])
 def test_drop_unreliable_percent_error(percent):
-    with pytest.raises(ValueError, match=r'percent is .*choose it from \[0, 100\]'):
+    with pytest.raises(ValueError, match=r'percent=.* must be in \[0, 100\]'):
         drop_unreliable(torch.zeros(1, 2, 2).long(), torch.rand(1, 2, 2), percent)
 
 
@@ -307,7 +307,7 @@ def test_weighted_fusion_of_one_network_only(weight):
 
 def test_weighted_fusion_errors():
     prob = random_prob(1, 2, 3, 3)
-    with pytest.raises(ValueError, match=r'weight is 1.5: choose it from \[0, 1\]'):
+    with pytest.raises(ValueError, match=r'weight=1.5 must be in \[0, 1\]'):
         weighted_fusion(prob, prob, 1.5)
     with pytest.raises(ValueError, match='prob2 has shape'):
         weighted_fusion(prob, random_prob(1, 3, 3, 3))

@@ -143,8 +143,8 @@ def test_reliability():
 @pytest.mark.parametrize(
     ('call', 'match'),
     [
-        (lambda: RunningClassIoU(0), 'num_classes is 0'),
-        (lambda: RunningClassIoU(3, decay=1), r'decay is 1: .* from \[0, 1\)'),
+        (lambda: RunningClassIoU(0), 'num_classes=0 must be at least 1'),
+        (lambda: RunningClassIoU(3, decay=1), r'decay=1 must be in \[0, 1\)'),
         (
             lambda: RunningClassIoU(3).update(torch.zeros(1, 2, 2), torch.zeros(1, 2)),
             r'pred has shape \(1, 2, 2\), but \(1, 2\)',
@@ -155,7 +155,7 @@ def test_reliability():
         ),
         (
             lambda: image_reliability(torch.ones(3), torch.ones(2, 3).bool(), -1),
-            'power is -1',
+            'power=-1 must be at least 0',
         ),
     ],
 )

@@ -156,5 +156,5 @@ def test_conv_sizes():
         model(torch.zeros(1, 21, 4, 4), torch.zeros(1, 20, 4, 4))
     with pytest.raises(ValueError, match=r'primary_logits has shape \(1, 20, 4, 4\)'):
         model(torch.zeros(1, 20, 4, 4), torch.zeros(1, 22, 4, 4))
-    with pytest.raises(ValueError, match='num_classes=0, hidden=128'):
+    with pytest.raises(ValueError, match='num_classes=0 must be at least 1'):
         ConvSelfCorrection(0)
