@@ -29,9 +29,9 @@ def fill_parts(
         split: Folder of the lists, see :class:`MultiSourceDataset`.
         data_root: Of the data sets without one.
     """
-    default = {name: 'labeled' if name == 'labeled' else 'unlabeled' for name in sources}
+    lists = {'labeled': 'labeled'}
     return {
-        name: _filled(source, default[name], split, data_root)
+        name: _filled(source, lists.get(name, 'unlabeled'), split, data_root)
         for name, source in sources.items()
     }
 

@@ -68,7 +68,7 @@ def _check_end(runner: Runner) -> None:
 def endless(loop: str, max_epochs: int | None, parts: Collection[str]) -> str:
     """Say why a loop of epochs would never end one, and what to write instead."""
     return (
-        f'{loop} waits for the end of an epoch, but MultiSourceSampler draws endlessly: '
-        "count the epochs of one part, train_cfg=dict(type='MultiSourceTrainLoop', "
+        f'{loop} waits for the end of an epoch, but MultiSourceSampler draws endlessly:'
+        " count the epochs of one part, train_cfg=dict(type='MultiSourceTrainLoop', "
         f'max_epochs={max_epochs}, epoch_of={list(parts)[-1]!r}), or give max_iters'
     )

@@ -1,17 +1,15 @@
 """BST: two networks that label for each other, in our reading."""
 
-import copy
 from typing import Any
 
 import torch
-from mmengine.config import Config
 from mmengine.optim import OptimWrapper
 from mmengine.structures import PixelData
 from mmseg.utils import SampleList, add_prefix
 from torch import Tensor
 
 from mmsemi.checks import check_range
-from mmsemi.models.segmentors.semi_base import SemiBaseSegmentor
+from mmsemi.models.segmentors.semi_base import SemiBaseSegmentor, second_network
 from mmsemi.registry import MODELS
 
 FUSION = 'fusion'
@@ -40,8 +38,8 @@ class BST(SemiBaseSegmentor):
 
     Args:
         segmentor: Config of the first network (T1), any mmseg segmentor.
-        branch2: Config of the second network (T2), with the same classes; without a
-            ``type``, changes of the first's, e.g.
+        branch2: Config of the second network (T2), with the same classes, or what
+            differs from the first, e.g.
             ``dict(decode_head=dict(attention=dict(groups=32)))``. It is initialised
             independently.
         predict_on: ``'branch1'``, ``'branch2'``, or ``'fusion'`` for the weighted
@@ -72,7 +70,7 @@ class BST(SemiBaseSegmentor):
         data_preprocessor: dict | None = None,
     ) -> None:
         check_range('[0, 1]', fusion_weight=fusion_weight)
-        branch2 = _second(segmentor, branch2)
+        branch2 = second_network(segmentor, branch2)
         theirs, ours = (cfg.get('data_preprocessor') for cfg in (branch2, segmentor))
         if None not in (theirs, ours) and theirs != ours:
             raise ValueError(
@@ -114,7 +112,7 @@ class BST(SemiBaseSegmentor):
         """Return the config of a network."""
         if name != 'branch2':
             return config['segmentor']
-        return _second(config['segmentor'], config['branch2'])
+        return second_network(config['segmentor'], config['branch2'])
 
     def train_step(self, data: Any, optim_wrapper: OptimWrapper) -> dict[str, Tensor]:
         """Do one step of mmengine's runner.
@@ -182,15 +180,6 @@ class BST(SemiBaseSegmentor):
         weight = self.fusion_weight
         prob1, prob2 = (scores.float().softmax(1) for scores in (scores1, scores2))
         return weight * prob1 + (1 - weight) * prob2
-
-
-def _second(segmentor: dict, branch2: dict) -> dict:
-    """Return the whole config of the second network."""
-    if 'type' in branch2:
-        return branch2
-    merged = Config(dict(network=copy.deepcopy(segmentor)))
-    merged.merge_from_dict(dict(network=branch2))
-    return merged.network
 
 
 def _log(prob: Tensor) -> Tensor:

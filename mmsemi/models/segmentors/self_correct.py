@@ -17,7 +17,7 @@ from mmsemi.models.decode_heads.decoding import (
     supervised_losses,
 )
 from mmsemi.models.losses import soft_cross_entropy
-from mmsemi.models.segmentors.semi_base import SemiBaseSegmentor
+from mmsemi.models.segmentors.semi_base import SemiBaseSegmentor, second_network
 from mmsemi.models.utils.batches import join_images, stack_labels, stack_valid
 from mmsemi.models.utils.box_batches import (
     check_box_classes,
@@ -72,7 +72,8 @@ class SelfCorrect(SemiBaseSegmentor):
 
     Args:
         segmentor: Config of the primary model, any mmseg segmentor.
-        ancillary: Config of the ancillary model, without for ``'em-fixed'``.
+        ancillary: Config of the ancillary model, or what differs from ``segmentor``;
+            without for ``'em-fixed'``.
         ancillary_checkpoint: Its weights, which replace the initialisation. Without,
             the checkpoint that the training starts from must hold them.
         mode: As above. Defaults to ``'linear'``.
@@ -118,6 +119,8 @@ class SelfCorrect(SemiBaseSegmentor):
         predict_on: str = 'primary',
         **kwargs: Any,
     ) -> None:
+        if ancillary is not None:
+            ancillary = second_network(segmentor, ancillary)
         _check_fit(mode, segmentor, ancillary, weak_weight)
         check_range('[0, inf)', sup_weight=sup_weight, weak_weight=weak_weight)
         exponential_alpha(0, 1, alpha_start, alpha_end)

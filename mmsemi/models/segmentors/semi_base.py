@@ -5,6 +5,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
 
+from mmengine.config import Config
 from mmengine.model import BaseModel
 from mmengine.optim import OptimWrapper
 from mmseg.models.utils import resize
@@ -260,3 +261,18 @@ class SemiBaseSegmentor(BaseModel):
             for key in plain.keys() & {prefix + key for key in network.state_dict()}:
                 state_dict[name + key.removeprefix(prefix)] = plain[key]
                 state_dict.pop(key, None)
+
+
+def second_network(segmentor: dict, change: dict) -> dict:
+    """Return the whole config of another network of a method.
+
+    Args:
+        segmentor: Config of the first.
+        change: Config of the other, or what differs from the first. A whole config has
+            a ``type`` and a ``backbone``.
+    """
+    if 'backbone' in change and 'type' in change:
+        return change
+    merged = Config(dict(network=copy.deepcopy(segmentor)))
+    merged.merge_from_dict(dict(network=copy.deepcopy(change)))
+    return merged.network
