@@ -14,6 +14,7 @@ from torch import Tensor
 
 from mmsemi.models.data_preprocessors.multi_branch_data_preprocessor import is_plain
 from mmsemi.models.decode_heads.decoding import with_score_maps
+from mmsemi.models.utils.lengths import warmup_steps
 from mmsemi.registry import MODELS
 
 
