@@ -7,7 +7,6 @@ from typing import Any
 
 from mmengine.dist import get_dist_info
 from mmengine.hooks import Hook
-from mmengine.model import is_model_wrapper
 from mmengine.runner import Runner
 from torch import Tensor
 
@@ -21,6 +20,7 @@ from mmsemi.registry import DATASETS
 from .image_batches import image_ids
 from .labeling_setup import tags_to_label
 from .pseudo_labeling import _Tally
+from .unwrap import unwrapped
 
 
 def seed_tags(
@@ -142,11 +142,6 @@ def miou_with_truth(
         if label is not None:
             tally.add(i, label, written=False)
     return tally.reduce().miou
-
-
-def unwrapped(runner: Runner) -> Any:
-    """Return the model without the wrapper of several processes."""
-    return runner.model.module if is_model_wrapper(runner.model) else runner.model
 
 
 def in_work_dir(runner: Runner, folder: PathLike) -> Path:

@@ -25,14 +25,12 @@ from mmsemi.engine.seed_setup import (
     refuse_twice,
     seed_tags,
     source_name,
-    unwrapped,
 )
+from mmsemi.engine.unwrap import evaluating, unwrapped
 from mmsemi.evaluation.cam_evaluation import evaluate_cams
 from mmsemi.models.utils.cam import MODES
 from mmsemi.models.utils.cam_views import view_sizes
 from mmsemi.registry import HOOKS
-
-from .semi_visualization_hook import evaluating
 
 
 @HOOKS.register_module()

@@ -7,7 +7,6 @@ from pathlib import Path
 from typing import Any
 
 from mmengine.hooks import CheckpointHook, Hook
-from mmengine.model import is_model_wrapper
 from mmengine.runner import Runner, load_checkpoint
 from torch import Tensor
 
@@ -24,9 +23,8 @@ from mmsemi.engine.labeling_setup import (
     tags_to_label,
 )
 from mmsemi.engine.pseudo_labeling import generate_pseudo_labels, truth_files
+from mmsemi.engine.unwrap import evaluating, unwrapped
 from mmsemi.registry import HOOKS
-
-from .semi_visualization_hook import evaluating
 
 
 @HOOKS.register_module()
@@ -137,7 +135,7 @@ class PseudoLabelHook(Hook):
 
     def before_train(self, runner: Runner) -> None:
         """Check what can be known before the first step."""
-        model = _unwrapped(runner)
+        model = unwrapped(runner)
         networks = choose_networks(model, self.networks)
         with evaluating(model):
             Ensemble(list(networks.values()), **self.settings)
@@ -162,7 +160,7 @@ class PseudoLabelHook(Hook):
     def after_train(self, runner: Runner) -> None:
         """Label the images."""
         dataset = self._images(runner)
-        model, path = _unwrapped(runner), f'iteration {runner.iter}'
+        model, path = unwrapped(runner), f'iteration {runner.iter}'
         if self.checkpoint == 'best':
             path = _best_path(runner)
             # the training's own weights stay as they are
@@ -250,10 +248,6 @@ def _are_numbers(values: Any) -> bool:
 
 def _metainfo(runner: Runner) -> dict:
     return getattr(runner.train_dataloader.dataset, 'metainfo', {})
-
-
-def _unwrapped(runner: Runner) -> Any:
-    return runner.model.module if is_model_wrapper(runner.model) else runner.model
 
 
 def _best_hook(runner: Runner) -> CheckpointHook:

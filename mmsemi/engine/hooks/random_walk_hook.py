@@ -27,12 +27,10 @@ from mmsemi.engine.seed_setup import (
     refuse_twice,
     seed_images,
     source_name,
-    unwrapped,
 )
+from mmsemi.engine.unwrap import evaluating, unwrapped
 from mmsemi.models.utils.affinity import random_walk
 from mmsemi.registry import HOOKS
-
-from .semi_visualization_hook import evaluating
 
 
 @HOOKS.register_module()

@@ -15,7 +15,6 @@ from mmengine.dist import (
     master_only,
 )
 from mmengine.hooks import Hook
-from mmengine.model import is_model_wrapper
 from mmengine.runner import Runner
 from torch import nn
 
@@ -28,6 +27,7 @@ from mmsemi.engine.labeling_setup import (
     refuse_labeled,
 )
 from mmsemi.engine.reliability import score_images, split_by_score
+from mmsemi.engine.unwrap import unwrapped
 from mmsemi.registry import HOOKS
 
 
@@ -96,7 +96,7 @@ class ReliabilityHook(Hook):
                 f'({runner.max_iters}): train for at least {total}, or set '
                 'num_checkpoints'
             )
-        choose_networks(_unwrapped(runner), self.networks)
+        choose_networks(unwrapped(runner), self.networks)
         dataset = self._images(runner)
         image_ids(dataset)
         plan_batches(dataset)
@@ -137,7 +137,7 @@ class ReliabilityHook(Hook):
             scores = score_images(
                 snapshots,
                 dataset,
-                preprocessor=_unwrapped(runner).data_preprocessor,
+                preprocessor=unwrapped(runner).data_preprocessor,
                 batch_size=self.batch_size,
                 num_workers=self.num_workers,
             ).tolist()
@@ -169,7 +169,7 @@ class ReliabilityHook(Hook):
 
     @master_only
     def _save(self, runner: Runner, step: int) -> None:
-        networks = choose_networks(_unwrapped(runner), self.networks)
+        networks = choose_networks(unwrapped(runner), self.networks)
         weights = {name: network.state_dict() for name, network in networks.items()}
         # whole in memory first: torch does not say which file it could not write
         buffer = io.BytesIO()
@@ -179,7 +179,7 @@ class ReliabilityHook(Hook):
 
     def _load(self, runner: Runner) -> list[dict[str, nn.Module]]:
         """Return copies of the networks, in eval mode, as they were at each step."""
-        networks = choose_networks(_unwrapped(runner), self.networks)
+        networks = choose_networks(unwrapped(runner), self.networks)
         snapshots = []
         for step in self._steps(runner):
             weights = torch.load(
@@ -236,7 +236,3 @@ class ReliabilityHook(Hook):
             f'{ranked[reliable[0]]:.3f} to {ranked[reliable[-1]]:.3f}, unreliable.txt '
             f'the other {len(unreliable)}, down to {ranked[unreliable[-1]]:.3f}'
         )
-
-
-def _unwrapped(runner: Runner) -> Any:
-    return runner.model.module if is_model_wrapper(runner.model) else runner.model
