@@ -143,13 +143,8 @@ class CamStore:
 
     def _open(self, overwrite: bool) -> None:
         """Look at what is there, and note what will be."""
-        if read_manifest(self.folder) is not None:
-            raise ValueError(
-                f'{self.folder} holds pseudo-labels: give an empty folder for the seeds'
-            )
+        check_cam_folder(self.folder)
         known = read_cam_manifest(self.folder)
-        if known is None:
-            check_label_folder(self.folder)
         remove_asides(self.folder)
         if known is not None:
             changed = [k for k in COMPARED if known.get(k) != self.manifest.get(k)]
@@ -165,6 +160,20 @@ class CamStore:
             for path in self.folder.glob('**/*.npz'):
                 path.unlink()
         self._note(finished=False)
+
+
+def check_cam_folder(folder: PathLike) -> None:
+    """Refuse a folder whose files are not seeds.
+
+    Raises:
+        ValueError: There are such files.
+    """
+    if read_manifest(folder) is not None:
+        raise ValueError(
+            f'{folder} holds pseudo-labels: give an empty folder for the seeds'
+        )
+    if read_cam_manifest(folder) is None:
+        check_label_folder(folder)
 
 
 def read_cam_manifest(folder: PathLike) -> dict[str, Any] | None:

@@ -75,6 +75,49 @@ def broadcast_weights(networks: Mapping[str, nn.Module]) -> None:
             broadcast(value)
 
 
+def part_images(cfg: Mapping[str, Any], part: str) -> dict[str, Any]:
+    """Return where the images of a part of the training data are.
+
+    Args:
+        cfg: Config of the training. With ``split`` on its ``MultiSourceDataset`` a part
+            without a list of its own has ``<split>/<subset>.txt``; its ``subset`` is by
+            default ``'labeled'`` for the part of this name, else ``'unlabeled'``.
+        part: Name of the part.
+
+    Returns:
+        ``data_root``, ``data_prefix`` of the images, ``img_suffix`` and ``ann_file`` of
+        an :class:`UnlabeledDataset`, each if the part has it; never masks or a
+        pipeline.
+
+    Raises:
+        ValueError: There is no such part, or it consists of other data sets.
+    """
+    sources = (cfg.get('train_dataloader') or {}).get('dataset') or {}
+    known = sources.get(part)
+    if not isinstance(known, Mapping):
+        parts = [name for name, value in sources.items() if isinstance(value, Mapping)]
+        raise ValueError(
+            f'part={part!r}, but train_dataloader.dataset has the parts {parts}: name '
+            'one of them, or give dataset'
+        )
+    if 'datasets' in known or 'dataset' in known:
+        raise ValueError(
+            f'part={part!r} is a {known.get("type")} of other data sets, not one list '
+            'of images: name another part, or give dataset'
+        )
+    found = {key: known[key] for key in ('data_root', 'img_suffix') if key in known}
+    folder = (known.get('data_prefix') or {}).get('img_path')
+    if folder is not None:
+        found['data_prefix'] = dict(img_path=folder)
+    if 'ann_file' in known:
+        found['ann_file'] = known['ann_file']
+    elif sources.get('split'):
+        default = 'labeled' if part == 'labeled' else 'unlabeled'
+        subset = known.get('subset', default)
+        found['ann_file'] = f'{sources["split"]}/{subset}.txt'
+    return found
+
+
 def images_to_label(dataset: Mapping[str, Any], cfg: Config) -> UnlabeledDataset:
     """Build a data set of images to label.
 

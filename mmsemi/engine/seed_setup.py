@@ -2,16 +2,12 @@
 
 import hashlib
 from collections.abc import Mapping, Sequence
-from pathlib import Path
 from typing import Any
 
 from mmengine.dist import get_dist_info
-from mmengine.hooks import Hook
-from mmengine.runner import Runner
 from torch import Tensor
 
 from mmsemi.datasets import UnlabeledDataset
-from mmsemi.datasets.atomic import PathLike
 from mmsemi.datasets.cam_store import CamStore
 from mmsemi.datasets.image_tags import BACKGROUND, class_names
 from mmsemi.datasets.pseudo_label_store import PseudoLabelStore
@@ -20,7 +16,6 @@ from mmsemi.registry import DATASETS
 from .image_batches import image_ids
 from .labeling_setup import tags_to_label
 from .pseudo_labeling import _Tally
-from .unwrap import unwrapped
 
 
 def seed_tags(
@@ -142,29 +137,3 @@ def miou_with_truth(
         if label is not None:
             tally.add(i, label, written=False)
     return tally.reduce().miou
-
-
-def in_work_dir(runner: Runner, folder: PathLike) -> Path:
-    """Return a folder relative to the work dir; an absolute one as it is."""
-    return Path(runner.work_dir, folder)
-
-
-def source_name(runner: Runner) -> str:
-    """Say which config trains."""
-    return Path(runner.cfg.filename or type(unwrapped(runner)).__name__).name
-
-
-def refuse_twice(hook: Hook, runner: Runner, folder: Path) -> None:
-    """Refuse a folder that another hook of the training writes into.
-
-    Raises:
-        ValueError: There is such a hook.
-    """
-    for other in runner.hooks:
-        out_dir = getattr(other, 'out_dir', None)
-        if other is not hook and isinstance(out_dir, str):
-            if in_work_dir(runner, out_dir) == folder:
-                raise ValueError(
-                    f'{type(hook).__name__} and {type(other).__name__} both write into '
-                    f'{folder}: give them different out_dirs'
-                )

@@ -1,55 +1,42 @@
 """Seeds at the end of the training of a classifier."""
 
-from collections.abc import Sequence
-from pathlib import Path
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from mmengine.dist import is_main_process
-from mmengine.hooks import Hook
 from mmengine.runner import Runner
+from torch import nn
 
-from mmsemi.datasets.cam_store import CamStore, read_cam_manifest
+from mmsemi.datasets import UnlabeledDataset
+from mmsemi.datasets.cam_store import CamStore, check_cam_folder
 from mmsemi.datasets.image_tags import class_names
-from mmsemi.datasets.pseudo_label_folder import check_label_folder
 from mmsemi.engine.cams import make_cams
-from mmsemi.engine.crf_labels import check_workers
-from mmsemi.engine.image_batches import image_ids, plan_batches
-from mmsemi.engine.labeling_setup import (
-    broadcast_weights,
-    images_to_label,
-    make_manifest,
-)
+from mmsemi.engine.image_batches import image_ids
+from mmsemi.engine.labeling_setup import make_manifest
 from mmsemi.engine.pseudo_labeling import truth_files
-from mmsemi.engine.seed_setup import (
-    in_work_dir,
-    refuse_twice,
-    seed_tags,
-    source_name,
-)
-from mmsemi.engine.unwrap import evaluating, unwrapped
+from mmsemi.engine.seed_setup import seed_tags
+from mmsemi.engine.unwrap import unwrapped
 from mmsemi.evaluation.cam_evaluation import evaluate_cams
 from mmsemi.models.utils.cam import MODES
 from mmsemi.models.utils.cam_views import view_sizes
 from mmsemi.registry import HOOKS
 
+from .labeling_hook import LabelingHook, source_name
+
 
 @HOOKS.register_module()
-class CamHook(Hook):
+class CamHook(LabelingHook):
     """Write the activation maps of a list of images after the last step.
 
     The maps of an image's own classes at its own size, over scales and flips,
-    normalised, in half precision (:class:`mmsemi.datasets.cam_store.CamStore`). A
-    resumed run whose training is done goes on where it was cut. Images are dealt to
-    the processes in turn.
+    normalised, in half precision (:class:`mmsemi.datasets.cam_store.CamStore`).
 
     Args:
-        dataset: Config of an ``UnlabeledDataset``; without a ``pipeline``, images are
-            loaded as those of the test.
+        dataset: See :class:`LabelingHook`.
         tags: File of image tags (``tools/make_image_tags.py``), or folder of VOC's
             XMLs.
         classes: Names of the classes, the background first, or the name of a data
             set that has them.
-        out_dir: Folder of the seeds, relative to the work dir. Defaults to ``'cams'``.
         scales: Of the image. Defaults to PSA's, (1, 0.5, 1.5, 2).
         squares: Instead, sides of squares, TransCAM's (256, 512, 768).
         flip: Also the mirrored views. Defaults to True.
@@ -57,40 +44,38 @@ class CamHook(Hook):
             attention. Defaults to False.
         normalize: Of :func:`mmsemi.models.utils.cam.normalize_cam`. Defaults to
             ``'seam'``.
-        num_workers: Threads that load images. Defaults to 2.
-        truth_dir: Folder of true masks, for a report only: the mIoU under each
-            background threshold is logged, and drawn to ``<out_dir>.png``. By default
-            no mask is opened.
+        **shared: ``part``, ``out_dir`` (``'cams'``), ``num_workers`` and ``truth_dir``
+            of :class:`LabelingHook`; the report gives the mIoU under each background
+            threshold, also drawn to ``<out_dir>.png``.
 
     Raises:
-        ValueError: Before the first step: a value is outside its range, the model
-            makes no such maps, an image has no tags or a class no image, or the
-            folder holds something else.
-        FileNotFoundError: An image, a mask of ``truth_dir`` or the tags are not there.
+        ValueError: As :class:`LabelingHook`; before the first step, if a value is
+            outside its range, the model makes no such maps, an image has no tags or a
+            class no image.
+        FileNotFoundError: As :class:`LabelingHook`, or the tags are not there.
     """
 
-    priority = 'LOW'
+    out_dir_default = 'cams'
+    check_folder = staticmethod(check_cam_folder)
 
     def __init__(
         self,
-        dataset: dict,
+        dataset: Mapping[str, Any] | None = None,
+        *,
         tags: str,
         classes: str | Sequence[str],
-        out_dir: str = 'cams',
         scales: Sequence[float] = (1.0, 0.5, 1.5, 2.0),
         squares: Sequence[int] | None = None,
         flip: bool = True,
         refine: bool = False,
         normalize: str = 'seam',
-        num_workers: int = 2,
-        truth_dir: str | None = None,
+        **shared: Any,
     ) -> None:
+        super().__init__(dataset, **shared)
         if normalize not in MODES:
             raise ValueError(f'normalize={normalize!r}: choose one of {MODES}')
         view_sizes((8, 8), scales, squares)
-        check_workers(num_workers)
-        self.dataset, self.tags, self.classes = dataset, tags, classes
-        self.out_dir = out_dir
+        self.tags, self.classes = tags, classes
         self.views: dict[str, Any] = dict(
             scales=list(scales),
             squares=squares and list(squares),
@@ -98,11 +83,9 @@ class CamHook(Hook):
             refine=refine,
         )
         self.normalize = normalize
-        self.num_workers = num_workers
-        self.truth_dir = truth_dir
 
-    def before_train(self, runner: Runner) -> None:
-        """Check what can be known before the first step."""
+    def check(self, runner: Runner) -> None:
+        """Check the classifier."""
         model = unwrapped(runner)
         number = len(class_names(self.classes))
         if not hasattr(model, 'cams') or model.num_classes != number:
@@ -117,22 +100,22 @@ class CamHook(Hook):
                 'CamHook refine=True, but the head has no affinity: set its '
                 'affinity_channels, or refine=False'
             )
-        folder = self._folder(runner)
-        if read_cam_manifest(folder) is None:
-            check_label_folder(folder)
-        refuse_twice(self, runner, folder)
-        dataset = images_to_label(self.dataset, runner.cfg)
-        plan_batches(dataset)
-        seed_tags(self.tags, dataset, self.classes)
-        if self.truth_dir is not None:
-            truth_files(dataset, image_ids(dataset), self.truth_dir)
 
-    def after_train(self, runner: Runner) -> None:
+    def check_images(self, runner: Runner, dataset: UnlabeledDataset) -> None:
+        """Check the tags."""
+        seed_tags(self.tags, dataset, self.classes)
+
+    def networks(self, runner: Runner) -> dict[str, nn.Module]:
+        """Return the classifier."""
+        return {'classifier': unwrapped(runner)}
+
+    def label(
+        self,
+        runner: Runner,
+        networks: Mapping[str, nn.Module],
+        dataset: UnlabeledDataset,
+    ) -> str:
         """Write the maps."""
-        model = unwrapped(runner)
-        networks = {'classifier': model}
-        broadcast_weights(networks)
-        dataset = images_to_label(self.dataset, runner.cfg)
         tags = seed_tags(self.tags, dataset, self.classes)
         manifest = make_manifest(
             networks,
@@ -144,25 +127,20 @@ class CamHook(Hook):
             checkpoints=[f'iteration {runner.iter}'],
             tag_file=self.tags,
         )
-        store = CamStore(self._folder(runner), manifest, overwrite=True)
-        runner.logger.info(f'Seeds of {len(dataset)} images into {store.folder}')
-        with evaluating(model):
-            written, there = make_cams(
-                model,
-                dataset,
-                store,
-                tags,
-                normalize=self.normalize,
-                num_workers=self.num_workers,
-                **self.views,
-            )
-        runner.logger.info(f'{store.folder}: {written} seeds written, {there} there')
+        store = CamStore(self.folder(runner), manifest, overwrite=True)
+        written, there = make_cams(
+            networks['classifier'],
+            dataset,
+            store,
+            tags,
+            normalize=self.normalize,
+            num_workers=self.num_workers,
+            **self.views,
+        )
         if self.truth_dir is not None and is_main_process():
             ids = image_ids(dataset)
             files = truth_files(dataset, ids, self.truth_dir)
             found = evaluate_cams(store, dict(zip(ids, files, strict=True)))
             found.save_curve(f'{store.folder}.png')
             runner.logger.info(f'{store.folder}: {found}')
-
-    def _folder(self, runner: Runner) -> Path:
-        return in_work_dir(runner, self.out_dir)
+        return f'{written} seeds written, {there} there'

@@ -3,7 +3,7 @@
 import copy
 import io
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -14,15 +14,14 @@ from mmengine.dist import (
     is_main_process,
     master_only,
 )
-from mmengine.hooks import Hook
 from mmengine.runner import Runner
 from torch import nn
 
+from mmsemi.datasets import UnlabeledDataset
 from mmsemi.datasets.atomic import replacing, write_splits
 from mmsemi.engine.image_batches import image_ids, plan_batches
 from mmsemi.engine.labeling_setup import (
     choose_networks,
-    images_to_label,
     make_manifest,
     refuse_labeled,
 )
@@ -30,9 +29,11 @@ from mmsemi.engine.reliability import score_images, split_by_score
 from mmsemi.engine.unwrap import unwrapped
 from mmsemi.registry import HOOKS
 
+from .labeling_hook import ImagesHook
+
 
 @HOOKS.register_module()
-class ReliabilityHook(Hook):
+class ReliabilityHook(ImagesHook):
     """Split a list of images into a reliable and an unreliable half.
 
     ST++ (CVPR 2022): networks saved at K equally distant steps of the training
@@ -46,15 +47,14 @@ class ReliabilityHook(Hook):
     The weights are kept in ``<work_dir>/reliability/iter_<n>.pth``.
 
     Args:
-        dataset: Config of an ``UnlabeledDataset`` with the list to split.
+        dataset: See :class:`ImagesHook`; the list to split.
         num_checkpoints: K, at least 2. Defaults to 3.
-        out_dir: Folder of the lists, relative to the work dir. Defaults to
-            ``'.'``.
         networks: Names of the networks that are asked. By default the one that the
             method predicts on, or all if it predicts on a fusion.
         batch_size: Images of equal size in a batch. By default up to 8 on a GPU, 1 on a
             CPU.
-        num_workers: Threads that load images. Defaults to 2.
+        **shared: ``part``, ``out_dir`` (the work dir) and ``num_workers`` of
+            :class:`ImagesHook`.
 
     Raises:
         ValueError: Before the first step: K is below 2, the training has too few
@@ -68,24 +68,22 @@ class ReliabilityHook(Hook):
 
     def __init__(
         self,
-        dataset: dict,
+        dataset: Mapping[str, Any] | None = None,
+        *,
         num_checkpoints: int = 3,
-        out_dir: str = '.',
         networks: Sequence[str] | None = None,
         batch_size: int | None = None,
-        num_workers: int = 2,
+        **shared: Any,
     ) -> None:
+        super().__init__(dataset, **shared)
         if num_checkpoints < 2:
             raise ValueError(
                 f'ReliabilityHook num_checkpoints={num_checkpoints}: give at least 2, '
                 'since earlier predictions are compared with the last'
             )
-        self.dataset = dataset
         self.num_checkpoints = num_checkpoints
-        self.out_dir = out_dir
         self.networks = networks
         self.batch_size = batch_size
-        self.num_workers = num_workers
 
     def before_train(self, runner: Runner) -> None:
         """Check what can be known before the first step."""
@@ -97,12 +95,12 @@ class ReliabilityHook(Hook):
                 'num_checkpoints'
             )
         choose_networks(unwrapped(runner), self.networks)
-        dataset = self._images(runner)
+        dataset = self.images(runner)
         image_ids(dataset)
         plan_batches(dataset)
         if runner.iter == 0 and is_main_process():
             # of an earlier run in this folder
-            for path in self._folder(runner).glob('iter_*.pth'):
+            for path in Path(runner.work_dir, 'reliability').glob('iter_*.pth'):
                 path.unlink()
         for step in self._steps(runner):
             path = self._path(runner, step)
@@ -127,7 +125,7 @@ class ReliabilityHook(Hook):
     def after_train(self, runner: Runner) -> None:
         """Rank the images and write the lists."""
         barrier()
-        dataset = self._images(runner)
+        dataset = self.images(runner)
         ids = image_ids(dataset)
         snapshots = self._load(runner)
         manifest = self._manifest(runner, snapshots, dataset)
@@ -150,8 +148,9 @@ class ReliabilityHook(Hook):
         total = self.num_checkpoints
         return [k * runner.max_iters // total for k in range(1, total + 1)]
 
-    def _images(self, runner: Runner) -> Any:
-        dataset = images_to_label(self.dataset, runner.cfg)
+    def images(self, runner: Runner) -> UnlabeledDataset:
+        """Build the images, and refuse those that have true labels, or a single one."""
+        dataset = super().images(runner)
         refuse_labeled(dataset, runner.train_dataloader.dataset)
         if len(dataset) < 2:
             raise ValueError(
@@ -160,12 +159,8 @@ class ReliabilityHook(Hook):
             )
         return dataset
 
-    @staticmethod
-    def _folder(runner: Runner) -> Path:
-        return Path(runner.work_dir, 'reliability')
-
     def _path(self, runner: Runner, step: int) -> Path:
-        return self._folder(runner) / f'iter_{step}.pth'
+        return Path(runner.work_dir, 'reliability', f'iter_{step}.pth')
 
     @master_only
     def _save(self, runner: Runner, step: int) -> None:
@@ -208,7 +203,7 @@ class ReliabilityHook(Hook):
     ) -> list[float] | None:
         """Return the scores of a run that was cut after they were computed."""
         found: list[list[float] | None] = [None]
-        path = Path(runner.work_dir, self.out_dir, 'scores.json')
+        path = self.folder(runner) / 'scores.json'
         if is_main_process() and path.is_file():
             known = json.loads(path.read_text('utf-8'))
             if known['made_of'] == json.loads(json.dumps(manifest)):
@@ -219,7 +214,7 @@ class ReliabilityHook(Hook):
     def _write(
         self, runner: Runner, manifest: dict, ids: list[str], scores: list[float]
     ) -> None:
-        folder = Path(runner.work_dir, self.out_dir)
+        folder = self.folder(runner)
         reliable, unreliable = split_by_score(ids, scores)
         lists = {
             folder / 'reliable.txt': reliable,

@@ -194,12 +194,12 @@ def test_two_hooks_of_one_folder(train_branches, images, tmp_path):
     """Each would delete what the other has written."""
     runner = train_branches(hook(images))
     runner.register_hook(PseudoLabelHook(images))
-    with pytest.raises(ValueError, match=r'two PseudoLabelHooks write into .*_labels'):
+    with pytest.raises(ValueError, match=r'PseudoLabelHook both write into .*_labels'):
         runner.train()
     assert not (tmp_path / 'work/pseudo_labels').exists()
     runner = train_branches(hook(images))
     runner.register_hook(PseudoLabelHook(images, out_dir='pseudo_labels/inner/'))
-    with pytest.raises(ValueError, match=r'two PseudoLabelHooks write into .*inner'):
+    with pytest.raises(ValueError, match=r'PseudoLabelHook both write into .*inner'):
         runner.train()
 
 

@@ -361,7 +361,7 @@ def test_bad_input_before_the_first_step(classify, cam_hook, label_hook, weak, e
     refused('CamHook needs a classifier of 5', cam_hook | dict(classes=classes))
     refused("normalize='l2'", cam_hook | dict(normalize='l2'))
     refused(r'squares=\[0\]', cam_hook | dict(squares=[0]))
-    refused('no true mask|does not exist', cam_hook | dict(truth_dir='none'))
+    refused("truth_dir='none' is no folder", cam_hook | dict(truth_dir='none'))
     for tags, message in (
         (TAGS | {'c': []}, "image 'c', has no tag"),
         ({key: ['car'] for key in 'abcdef'}, r"tag.s. \['road', 'tree'\]"),
