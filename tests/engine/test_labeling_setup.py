@@ -13,6 +13,7 @@ from mmsemi.engine.labeling_setup import (
     choose_networks,
     images_to_label,
     make_manifest,
+    part_images,
     refuse_labeled,
     tags_to_label,
     weights_sha256,
@@ -260,3 +261,56 @@ def test_no_tags(images, tmp_path):
         tags_to_label(str(tmp_path / 't.json'), images('all'), [*'xyz'])
     with pytest.raises(ValueError, match='knows no names of classes'):
         tags_to_label(str(tmp_path), images('all'), None)
+
+
+def with_parts(**dataset) -> Config:
+    return Config(dict(train_dataloader=dict(dataset=dict(dataset))))
+
+
+def test_images_of_a_part():
+    """Where they are, and neither masks nor what the training does to them."""
+    part = dict(
+        type='BaseSegDataset',
+        data_root='data',
+        data_prefix=dict(img_path='images', seg_map_path='masks'),
+        img_suffix='.png',
+        ann_file='some.txt',
+        pipeline=[dict(type='LoadImageFromFile'), dict(type='LoadAnnotations')],
+    )
+    wanted = dict(
+        data_root='data',
+        data_prefix=dict(img_path='images'),
+        img_suffix='.png',
+        ann_file='some.txt',
+    )
+    cfg = with_parts(type='MultiSourceDataset', split='1-8', labeled=part, bare={})
+    assert part_images(cfg, 'labeled') == wanted
+    assert part_images(cfg, 'bare') == dict(ann_file='1-8/unlabeled.txt')
+    assert part_images(with_parts(bare={}), 'bare') == {}
+    assert cfg.train_dataloader.dataset.labeled == part
+
+
+@pytest.mark.parametrize(
+    ('part', 'known', 'listed'),
+    [
+        ('labeled', {}, '1-8/labeled.txt'),
+        ('unlabeled', {}, '1-8/unlabeled.txt'),
+        ('pseudo', {}, '1-8/unlabeled.txt'),
+        ('pseudo', dict(subset='reliable'), '1-8/reliable.txt'),
+        ('labeled', dict(subset='rest'), '1-8/rest.txt'),
+        ('labeled', dict(ann_file=''), ''),
+    ],
+)
+def test_list_of_a_part(part, known, listed):
+    cfg = with_parts(split='1-8', **{part: known})
+    assert part_images(cfg, part)['ann_file'] == listed
+
+
+def test_part_that_is_no_list():
+    cfg = with_parts(labeled={}, both=dict(type='ConcatDataset', datasets=[{}, {}]))
+    with pytest.raises(ValueError, match="part='both' is a ConcatDataset of other"):
+        part_images(cfg, 'both')
+    with pytest.raises(ValueError, match=r"'x', but .* has the parts \['labeled', 'b"):
+        part_images(cfg, 'x')
+    with pytest.raises(ValueError, match=r"part='x', but .* has the parts \[\]"):
+        part_images(Config(), 'x')

@@ -349,6 +349,9 @@ def test_bad_input_before_the_first_step(classify, cam_hook, label_hook, weak, e
     folder.mkdir()
     (folder / 'a.png').write_bytes(b'x')
     refused('taken', cam_hook | dict(out_dir=str(folder)))
+    pseudo_label_store.PseudoLabelStore(weak / 'labels', {}, [])
+    labels = str(weak / 'labels')
+    refused('labels holds pseudo-labels: give', cam_hook | dict(out_dir=labels))
     refused('both write into', cam_hook, label_hook | dict(out_dir='cams'))
     plain = dict(type='CamHead', in_channels=64, num_classes=3)
     refused(
