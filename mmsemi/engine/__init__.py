@@ -1,12 +1,7 @@
 from .hooks import (
-    AffinityLabelHook,
     AtomicCheckpointHook,
-    CamHook,
     ExactResumeHook,
     MeanTeacherHook,
-    PseudoLabelHook,
-    RandomWalkHook,
-    ReliabilityHook,
     SemiVisualizationHook,
     SetIterHook,
 )
@@ -18,16 +13,11 @@ from .runner import (
 )
 
 __all__ = [
-    'AffinityLabelHook',
     'AtomicCheckpointHook',
     'CPUAmpOptimWrapper',
-    'CamHook',
     'ExactResumeHook',
     'MeanTeacherHook',
     'PerNetworkConstructor',
-    'PseudoLabelHook',
-    'RandomWalkHook',
-    'ReliabilityHook',
     'SemiDistributedDataParallel',
     'SemiVisualizationHook',
     'SetIterHook',

@@ -9,7 +9,7 @@ from typing import Any
 from mmengine.config import Config
 from mmengine.registry import LOOPS
 
-from mmsemi.datasets.pseudo_label_folder import check_label_folder, read_manifest
+from mmsemi.labeling.pseudo_label_folder import check_label_folder, read_manifest
 from mmsemi.registry import HOOKS
 
 from .fingerprint import LABELLING, hook_name
