@@ -40,7 +40,7 @@ def load_config(path: str, options: dict | None = None) -> Config:
     cfg = Config.fromfile(path)
     if cfg.get('default_scope') == 'mmsemi':
         # `_base_ = 'mmsemi::…'` writes the scope into each dict
-        cfg = without_scope(cfg)
+        without_scope(cfg)
     merge_options(cfg, options)
     return cfg
 

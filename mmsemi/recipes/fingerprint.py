@@ -97,4 +97,4 @@ def labeller(hook: Any) -> type | None:
     """Return the class of a hook's config if it only labels, after the last step."""
     kind = hook.get('type') if isinstance(hook, Mapping) else None
     found = HOOKS.get(kind) if isinstance(kind, str) else kind
-    return found if getattr(found, 'labels_only', False) or getattr(found,'__name__','') in ('AffinityLabelHook', 'CamHook', 'PseudoLabelHook', 'RandomWalkHook') else None
+    return found if getattr(found, 'labels_only', False) else None

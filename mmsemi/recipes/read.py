@@ -8,7 +8,7 @@ from typing import Any
 
 from mmengine.config import Config
 
-from mmsemi.labeling.setup import part_images
+from mmsemi.labeling.labeling_setup import part_images
 
 from .config import (
     TRAINING_KEYS,
@@ -260,7 +260,9 @@ def _choose_parts(cfg: Config) -> None:
         return  # the preflight names the part that is missing
     for name in set(parts) - set(shares):
         del dataset[name]
-    if loader.get('batch_size') is None and all(isinstance(n, int) for n in shares.values()):
+    if loader.get('batch_size') is None and all(
+        isinstance(n, int) for n in shares.values()
+    ):
         loader['batch_size'] = sum(shares.values())
 
 

@@ -5,7 +5,6 @@ import re
 import pytest
 from mmengine.config import Config
 
-from mmsemi.datasets.pseudo_label_store import PseudoLabelStore
 from mmsemi.engine.runner.placeholders import Reference
 from mmsemi.engine.runner.stage_checks import (
     check_config,
@@ -14,6 +13,7 @@ from mmsemi.engine.runner.stage_checks import (
     check_lists,
 )
 from mmsemi.engine.runner.stage_runner import run_stages
+from mmsemi.labeling.pseudo_label_store import PseudoLabelStore
 
 
 def training(**loader) -> Config:
