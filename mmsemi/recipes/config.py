@@ -113,7 +113,7 @@ def enable_amp(cfg: Config) -> None:
     wrapper.loss_scale = 'dynamic'
 
 
-def config_hooks(cfg: Mapping) -> list[tuple[str, dict]]:
+def config_hooks(cfg: Mapping[str, Any]) -> list[tuple[str, Any]]:
     """Return (key path, config) of the hooks: the named ones, then the others."""
     named = cfg.get('default_hooks') or {}
     found = [(f'default_hooks.{name}', hook) for name, hook in named.items()]

@@ -109,7 +109,7 @@ def _entries(cfg: Config, file: str) -> dict[str, dict]:
     """Return the changes of each stage; ``{'': {}}`` of a plain config."""
     if 'stages' not in cfg:
         return {'': {}}
-    entries = cfg.stages
+    entries: Any = cfg.stages
     if isinstance(entries, (list, tuple)):
         raise ValueError(
             f'{file}: stages is a list, the form of mmsemi 0.1: write a dict, '
@@ -248,9 +248,9 @@ RUNNER_HOOKS = (
 
 def _choose_parts(cfg: Config) -> None:
     """Leave out the parts of the data that this stage does not draw from."""
-    loader = cfg.get('train_dataloader') or {}
+    loader: Any = cfg.get('train_dataloader') or {}
     shares = (loader.get('sampler') or {}).get('num_per_source')
-    dataset = loader.get('dataset')
+    dataset: Any = loader.get('dataset')
     if not isinstance(shares, Mapping) or not isinstance(dataset, Mapping):
         return
     if str(dataset.get('type')).rpartition('.')[2] != 'MultiSourceDataset':
