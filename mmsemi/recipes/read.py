@@ -186,7 +186,7 @@ def _places(value: Any, name: str, key: str = '') -> Iterator[str]:
     if name in value:
         yield f'{key}.{name}' if key else name
         return
-    found = []
+    found: list[str] = []
     for inner, item in value.items():
         found += _places(item, name, f'{key}.{inner}' if key else inner)
     if not found and 'MultiSourceDataset' in str(value.get('type')):
@@ -207,7 +207,7 @@ def _refuse_unfilled(options: dict, cfg: Config, where: str) -> None:
         if (
             key in options
             and parts
-            and all(part.get(filled) for part in parts.values())
+            and all(filled in part for part in parts.values())
         ):
             raise ValueError(
                 f'--cfg-options {key}={options[key]}: every part of {where} has its '
