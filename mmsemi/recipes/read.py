@@ -8,7 +8,7 @@ from typing import Any
 
 from mmengine.config import Config
 
-from mmsemi.labeling.labeling_setup import part_images
+from mmsemi.labeling.images import part_images
 
 from .config import (
     TRAINING_KEYS,
@@ -204,11 +204,7 @@ def _refuse_unfilled(options: dict, cfg: Config, where: str) -> None:
         key = f'train_dataloader.dataset.{name}'
         dataset: Any = (cfg.get('train_dataloader') or {}).get('dataset') or {}
         parts = {k: v for k, v in dataset.items() if isinstance(v, Mapping)}
-        if (
-            key in options
-            and parts
-            and all(filled in part for part in parts.values())
-        ):
+        if key in options and parts and all(filled in part for part in parts.values()):
             raise ValueError(
                 f'--cfg-options {key}={options[key]}: every part of {where} has its '
                 f'own {filled}, which counts: set '
