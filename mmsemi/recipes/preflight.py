@@ -83,7 +83,9 @@ def _check_length(cfg: Config, where: str) -> None:
                 f'{where}: train_cfg.{key} = {length!r}: give an integer above 0'
             )
     if not lengths:
-        raise ValueError(f'{where}: train_cfg has no length: give max_iters')
+        raise ValueError(
+            f'{where}: train_cfg has no length: give max_iters, or max_epochs'
+        )
     schedules = cfg.get('param_scheduler') or []
     schedules = schedules if isinstance(schedules, Sequence) else [schedules]
     if 'max_iters' in lengths:
