@@ -72,8 +72,8 @@ def test_mixture_that_does_not_fit(changes, message):
         (
             dict(max_iters=20),
             [dict(type='LinearLR', end=30), dict(type='PolyLR', begin=30)],
-            'w: the schedule PolyLR begins at step 30, but ends at step 20 of 20: train '
-            'longer, or give begin and end in param_scheduler as shares',
+            'w: the schedule PolyLR begins at step 30, but ends at step 20 of 20: '
+            'train longer, or give begin and end in param_scheduler as shares',
         ),
         (
             dict(max_iters=20),
@@ -151,7 +151,7 @@ def test_demo_of_another_length(form, length):
 def test_demo_with_epochs_that_never_end(form):
     loop = dict(_delete_=True, type='EpochBasedTrainLoop', max_epochs=2)
     for stage in read_demo(form, {'train_cfg': loop}):
-        with pytest.raises(ValueError, match='^w: EpochBasedTrainLoop waits for the e'):
+        with pytest.raises(ValueError, match=r'^w: EpochBasedTrainLoop waits for the'):
             check_config(stage.raw, 'w')
 
 
@@ -245,7 +245,7 @@ def test_lists(tmp_path):
         check_lists(cfg, 'w')
     cfg.custom_hooks = None
     cfg.default_hooks = dict(labels=dict(dataset=dict(ann_file='b.txt')), logger=None)
-    with pytest.raises(FileNotFoundError, match='b.txt .default_hooks.labels.dataset.'):
+    with pytest.raises(FileNotFoundError, match=r'b.txt \(default_hooks.labels.dat'):
         check_lists(cfg, 'w')
 
 

@@ -167,9 +167,7 @@ def test_plain_config(read_plain, trainings, tmp_path):
         run_stages([other], resume=True, again='…')
     # cut
     (work / 'done.json').unlink()
-    with pytest.raises(
-        FileExistsError, match=r'a training \(cut at iteration 9\): add'
-    ):
+    with pytest.raises(FileExistsError, match=r'a training \(cut at iteration 9\): a'):
         run_stages([read_plain()], again='…')
     with pytest.raises(ValueError, match=r'is cut, and started with another config: o'):
         run_stages([other], resume=True, again='…')

@@ -99,7 +99,7 @@ MISSPELT = [
     ),
     ('optim_wrapper', 'clip_gard', 'argument of OptimWrapper', 'clip_grad'),
     ('optim_wrapper.optimizer', 'weigth_decay', 'argument of AdamW', 'weight_decay'),
-    ('train_cfg', 'val_intervall', 'argument of IterBasedTrainLoop', 'val_interval'),
+    ('train_cfg', 'val_intervall', 'argument of MultiSourceTrainLoop', 'val_interval'),
     # which takes **kwargs and drops them
     ('val_evaluator', 'iou_metric', 'argument of IoUMetric', 'iou_metrics'),
     ('env_cfg', 'cudnn_bench', 'key of env_cfg', 'cudnn_benchmark'),
