@@ -18,7 +18,7 @@ from mmengine.config import Config, DictAction
 
 from mmsemi.apis.config_text import Name, assignments, changes
 from mmsemi.apis.semi_config import METHODS, build_model, make_semi_config
-from mmsemi.engine.runner.launch import load_config, merge_options
+from mmsemi.recipes.config import load_config, merge_options
 
 
 def parse_args(argv: Sequence[str] | None = None) -> argparse.Namespace:

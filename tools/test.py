@@ -7,11 +7,8 @@ from mmengine.config import Config, DictAction
 from mmengine.runner import Runner
 
 import mmsemi  # noqa: F401
-from mmsemi.engine.runner.launch import (
-    adapt_to_machine,
-    check_checkpoint,
-    set_work_dir,
-)
+from mmsemi.engine.runner.launch import adapt_to_machine, check_checkpoint
+from mmsemi.recipes.config import set_work_dir
 from mmsemi.recipes.read import load_stage
 
 

@@ -52,7 +52,8 @@ def merge_options(cfg: Config, options: dict | None) -> None:
         ValueError: If one goes into what has no such place there.
     """
     try:
-        cfg.merge_from_dict(options or {})
+        # a copy: mmengine takes _delete_ out, and the next stage needs it, too
+        cfg.merge_from_dict(copy.deepcopy(options or {}))
     except (AttributeError, KeyError, TypeError) as error:
         shown = ' '.join(f'{key}={value}' for key, value in (options or {}).items())
         raise ValueError(

@@ -33,7 +33,7 @@ class Reference:
 
 
 def find_references(
-    config: Mapping, name: str, names: Sequence[str], where: str
+    config: Mapping, name: str, names: Sequence[str], keys: Collection[str], where: str
 ) -> list[Reference]:
     """Find what a stage's config reads; refuse what it cannot.
 
@@ -41,6 +41,7 @@ def find_references(
         config: The config.
         name: The stage's name, ``''`` of a plain config.
         names: Names of all stages, in order.
+        keys: Keys of the whole file, for which nothing may stand.
         where: How messages call the stage.
 
     Raises:
@@ -49,7 +50,7 @@ def find_references(
     found = []
     for key, value in strings(config):
         for match in PLACEHOLDER.finditer(value):
-            source, what, problem = _read(match, name, names, config)
+            source, what, problem = _read(match, name, names, keys)
             if problem:
                 raise ValueError(
                     f'{where}: {key}={value!r}: {match["token"]} {problem}'
@@ -60,7 +61,7 @@ def find_references(
 
 
 def _read(
-    match: re.Match, name: str, names: Sequence[str], config: Collection[str]
+    match: re.Match, name: str, names: Sequence[str], keys: Collection[str]
 ) -> tuple[str, str, str]:
     """Return the stage that a placeholder reads, what of it, and what is wrong."""
     source, what = match['name'], match['what']
@@ -75,7 +76,7 @@ def _read(
         return '', '', 'reads a stage, but the config has no stages'
     elif what not in ('last', 'best'):
         near = difflib.get_close_matches(source, ['work_dir', *names], cutoff=0.8)
-        if near or (what is None and source in config):
+        if near or (what is None and source in keys):
             return (
                 '',
                 '',

@@ -15,7 +15,7 @@ from mmsemi.registry import HOOKS
 
 from .config import config_hooks
 from .fingerprint import labeller
-from .placeholders import PLACEHOLDER, Reference, find
+from .placeholders import PLACEHOLDER, find, strings
 
 NEEDED = ('model', 'train_dataloader', 'train_cfg', 'optim_wrapper')
 """What a config must have to train."""
@@ -73,15 +73,19 @@ def _check_length(cfg: Config, where: str) -> None:
         parts = sampler.get('num_per_source') or ['unlabeled']
         raise ValueError(f'{where}: {endless(kind, loop.get("max_epochs"), parts)}')
     lengths = {key: loop[key] for key in ('max_iters', 'max_epochs') if loop.get(key)}
-    for key, right in (('max_iters', _is_count), ('max_epochs', _is_positive)):
+    for key in ('max_iters', 'max_epochs'):
         length = loop.get(key)
-        if length is not None and not right(length):
-            what = 'an integer' if right is _is_count else 'a number'
+        # epochs of a part may be a fraction
+        part = key == 'max_epochs' and 'MultiSourceTrainLoop' in kind
+        fits = _is_count(length) or (part and isinstance(length, float) and length > 0)
+        if length is not None and not fits:
             raise ValueError(
-                f'{where}: train_cfg.{key} = {length!r}: give {what} above 0'
+                f'{where}: train_cfg.{key} = {length!r}: give an integer above 0'
             )
     if not lengths:
-        raise ValueError(f'{where}: train_cfg has no length: give max_iters')
+        raise ValueError(
+            f'{where}: train_cfg has no length: give max_iters, or max_epochs'
+        )
     schedules = cfg.get('param_scheduler') or []
     schedules = schedules if isinstance(schedules, Sequence) else [schedules]
     if 'max_iters' in lengths:
@@ -91,36 +95,32 @@ def _check_length(cfg: Config, where: str) -> None:
             raise ValueError(f'{where}: {error}') from error
 
 
-def _is_positive(value: Any) -> bool:
-    return isinstance(value, (int, float)) and not isinstance(value, bool) and value > 0
-
-
 def _is_count(value: Any) -> bool:
     return isinstance(value, int) and not isinstance(value, bool) and value > 0
 
 
-def check_labels(cfg: Mapping, reads: Sequence[Reference], where: str) -> None:
+def check_labels(planned: Mapping, cfg: Mapping, where: str) -> None:
     """Refuse masks that are no pseudo-labels in the place of a stage's.
 
     Args:
-        cfg: The stage's config.
-        reads: What the recipe lets it read; options may have replaced that.
+        planned: The stage's config as the recipe has it.
+        cfg: The same with the options of the command line.
         where: How messages call the stage.
 
     Raises:
         ValueError: If there are such, the ground truth perhaps.
     """
-    for read in reads:
-        part, _, name = read.key.rpartition('.data_prefix.')
-        given = find(cfg, read.key)
-        if name != 'seg_map_path' or given == read.value or not given:
+    for key, value in strings(planned):
+        part, _, name = key.rpartition('.data_prefix.')
+        labels, given = PLACEHOLDER.search(value), find(cfg, key)
+        if name != 'seg_map_path' or labels is None or given == value or not given:
             continue
         folder = os.path.join((find(cfg, part) or {}).get('data_root') or '', given)
         if not PLACEHOLDER.search(folder) and read_manifest(folder) is None:
             raise ValueError(
-                f'{where}: {read.key}={given!r} takes the place of the labels of '
-                f'stage {read.stage!r}, but {folder} has no manifest of pseudo-labels: '
-                'is it the ground truth? Give a folder that '
+                f'{where}: {key}={given!r} takes the place of the labels of '
+                f'stage {labels["folder"]!r}, but {folder} has no manifest of '
+                'pseudo-labels: is it the ground truth? Give a folder that '
                 'tools/generate_pseudo_labels.py wrote'
             )
 

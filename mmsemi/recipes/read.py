@@ -20,6 +20,7 @@ from .config import (
     set_work_dir,
 )
 from .placeholders import find_references
+from .preflight import check_labels
 from .stage import Stage, check_checkpoints
 from .unknown_keys import check_keys, nearest
 
@@ -58,21 +59,29 @@ def read_stages(
     common, own = _split_options(options or {}, list(entries))
     _refuse_unread(common, cfg, file)
     stages: list[Stage] = []
+    idle: list[set[str]] = []
     for number, (name, change) in enumerate(entries.items()):
         where = f'{file}, stage {name!r}' if name else file
         _refuse_unread(own[name], cfg, where)
         merged = _merged(cfg, change, common | own[name], where)
+        if options:
+            planned = _merged(cfg, change, {}, where)
+            check_labels(planned.to_dict(), merged.to_dict(), where)
         check_keys(merged, where)
         raw = _as_trained(merged, number, where)
+        idle.append(_idle_hooks(merged))
+        if name:
+            _check_hooks(idle[-1], change, own[name], raw, where)
         _refuse_unfilled(common | own[name], raw, where)
         if amp:
-            enable_amp(raw)
+            _enable_amp(raw, where)
         stage = Stage(name, root / name, raw, root)
         read = {key: raw[key] for key in raw if key in TRAINING_KEYS}
-        stage.reads = find_references(read, name, list(entries), where)
+        stage.reads = find_references(read, name, list(entries), set(cfg), where)
         check_checkpoints(stage, stages, where)
         stages.append(stage)
-    _check_named_hooks(cfg, options or {}, stages, file)
+    known = {name for s in stages for name in s.raw.get('default_hooks') or {}}
+    _refuse_idle(set.intersection(*idle), known, file)
     return stages
 
 
@@ -97,13 +106,17 @@ def load_stage(
         ValueError: If there is no such stage.
     """
     cfg = load_config(path)
+    own = cfg.get('work_dir')
     set_work_dir(cfg, path, work_dir)
     stages = {stage.name: stage for stage in read_stages(cfg, cfg.work_dir, options)}
     if name is not None and name not in stages:
         known = list(stages) if '' not in stages else 'no stages'
         raise ValueError(f'{path} has no stage {name!r}, but {known}')
     stage = stages[name or list(stages)[-1]]
-    return stage.config({'{work_dir}': str(stage.root)})
+    loaded = stage.config({'{work_dir}': str(stage.root)})
+    if own is not None:
+        loaded.work_dir = own
+    return loaded
 
 
 def _entries(cfg: Config, file: str) -> dict[str, dict]:
@@ -133,7 +146,7 @@ def _entries(cfg: Config, file: str) -> dict[str, dict]:
                 f'{file}, stage {name!r} is {change!r}: write what differs from the '
                 'config, e.g. dict(train_cfg=dict(max_iters=…))'
             )
-    return entries.to_dict()
+    return cfg.to_dict()['stages']
 
 
 def _split_options(options: dict, names: list[str]) -> tuple[dict, dict[str, dict]]:
@@ -225,8 +238,8 @@ def _merged(cfg: Config, change: dict, options: dict, where: str) -> Config:
 def _as_trained(cfg: Config, number: int, where: str) -> Config:
     """Write out what the keys of our own mean, for mmengine's Runner."""
     cfg = copy.deepcopy(cfg)
-    if 'method' in cfg:
-        method = cfg.pop('method')
+    method = cfg.pop('method', None)
+    if method is not None:
         if not isinstance(method, Mapping) or 'type' not in method:
             raise ValueError(
                 f"{where}: method={method!r}: write dict(type='LPL', …), whose "
@@ -242,9 +255,17 @@ def _as_trained(cfg: Config, number: int, where: str) -> Config:
     return cfg
 
 
+def _enable_amp(cfg: Config, where: str) -> None:
+    try:
+        if cfg.get('optim_wrapper'):  # else the preflight says that there is none
+            enable_amp(cfg)
+    except ValueError as error:
+        raise ValueError(f'{where}: {error}') from error
+
+
 def _choose_hooks(cfg: Config, where: str) -> None:
     """Leave out hooks that are none here, and name the images of those that label."""
-    named = cfg.get('default_hooks') or {}
+    named: Any = cfg.get('default_hooks') or {}
     for name in set(named) - set(RUNNER_HOOKS):
         if named[name] is None or 'type' not in named[name]:
             del named[name]
@@ -289,17 +310,31 @@ def _choose_parts(cfg: Config) -> None:
         loader['batch_size'] = sum(shares.values())
 
 
-def _check_named_hooks(
-    cfg: Config, options: dict, stages: list[Stage], file: str
+def _idle_hooks(cfg: Config) -> set[str]:
+    """Return the names of hooks that have options but no type, so that they are none.
+
+    Those of mmengine's Runner have a type there.
+    """
+    named = cfg.get('default_hooks') or {}
+    return {
+        name
+        for name in set(named) - set(RUNNER_HOOKS)
+        if isinstance(named[name], Mapping) and 'type' not in named[name]
+    }
+
+
+def _check_hooks(
+    idle: set[str], change: dict, options: dict, raw: Config, where: str
 ) -> None:
-    """Refuse options of a named hook that no stage has."""
-    given = set(cfg.get('default_hooks') or {})
+    """Refuse options that a stage itself gives to a hook that it does not have."""
+    given = set(change.get('default_hooks') or {})
     given |= {k.split('.')[1] for k in options if k.startswith('default_hooks.')}
-    known = {name for s in stages for name in s.raw.get('default_hooks') or {}}
-    for name in sorted(given - known - set(RUNNER_HOOKS)):
-        hook = (cfg.get('default_hooks') or {}).get(name, {})
-        if hook is not None:
-            raise ValueError(
-                f'{file}: default_hooks.{name} has options but no type, in no stage: '
-                f'{nearest(name, known)}'
-            )
+    _refuse_idle(idle & given, set(raw.get('default_hooks') or {}), where)
+
+
+def _refuse_idle(idle: set[str], known: set[str], where: str) -> None:
+    for name in sorted(idle):
+        raise ValueError(
+            f'{where}: default_hooks.{name} has options but no type, so it is no hook: '
+            f'{nearest(name, known | set(RUNNER_HOOKS))}'
+        )

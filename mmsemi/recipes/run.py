@@ -15,7 +15,7 @@ from mmengine.logging import print_log
 from mmsemi.engine.runner.launch import adapt_to_machine, join_processes, train
 
 from .inputs import check_inputs
-from .preflight import check_config, check_labelling, check_labels, check_lists
+from .preflight import check_config, check_labelling, check_lists
 from .stage import Stage
 from .state import State, check_states, read_paths, read_state, write_note
 
@@ -53,11 +53,7 @@ def run_stages(
             f'--resume {resume}: the config is a recipe, whose stages go on from their '
             'own last checkpoints: give --resume without a path'
         )
-    for stage in stages:
-        where = f'{stage.raw.filename}, {stage.title}' if stage.name else stage.title
-        check_labels(stage.raw, stage.reads, where)
-        check_config(stage.raw, where)
-        cfg = _prepared(stage, {}, launcher)
+    *_, cfg = _checked(stages, launcher)
     join_processes(cfg)
     lock = FileLock(stages[0].root / 'recipe.lock')
     from_rank_0(lambda: _take(lock))
@@ -65,6 +61,14 @@ def run_stages(
         _run_all(stages, resume, launcher, again)
     finally:
         lock.release()
+
+
+def _checked(stages: list[Stage], launcher: str) -> list[Config]:
+    """Return the stages' configs as the Runner takes them, or refuse one."""
+    for stage in stages:
+        where = f'{stage.raw.filename}, {stage.title}' if stage.name else stage.title
+        check_config(stage.raw, where)
+    return [_prepared(stage, {}, launcher) for stage in stages]
 
 
 def _take(lock: FileLock) -> None:
@@ -105,6 +109,10 @@ def _run_all(
         if state.done:
             continue
         try:
+            if isinstance(resume, str) and is_main_process():
+                # of a training before
+                (stage.folder / 'done.json').unlink(missing_ok=True)
+                write_note(stage, 'started')
             _run_stage(stage, state, stages[: number - 1], launcher)
         except Exception as error:
             if not stage.name:
@@ -170,13 +178,18 @@ def from_rank_0(decide: Callable[[], T]) -> T:
 
 
 def plan(stages: list[Stage]) -> str:
-    """Describe each stage: its state, its length, and what it reads."""
+    """Describe each stage: its state, its length, and what it reads.
+
+    Raises:
+        ValueError: As :func:`run_stages`, for what shows in the configs.
+    """
     file = os.path.relpath(stages[0].raw.filename)
     lines = [
         f'{file}: {len(stages)} stage{"s" * (len(stages) > 1)} in {stages[0].root}'
     ]
-    for number, stage in enumerate(stages, 1):
-        loop = _prepared(stage, {}, 'none').train_cfg
+    configs = _checked(stages, 'none')
+    for number, (stage, cfg) in enumerate(zip(stages, configs, strict=True), 1):
+        loop = cfg.train_cfg
         length = f'{loop.get("max_iters")} iterations'
         if loop.get('max_iters') is None:
             part = loop.get('epoch_of')

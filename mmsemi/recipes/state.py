@@ -6,6 +6,8 @@ from collections.abc import Collection
 from dataclasses import dataclass
 from pathlib import Path
 
+from mmengine.runner import CheckpointLoader
+
 from mmsemi.datasets.atomic import replacing
 from mmsemi.engine.runner.launch import last_checkpoint
 
@@ -64,11 +66,22 @@ def read_state(stage: Stage) -> State:
     started = stage.folder / 'started.json'
     path, changed = _last_of(stage), ''
     if started.is_file():
-        length = stage.raw.train_cfg.get('max_iters')
-        # its weights are final: the labels' manifest tells what they are made with
-        labelling = path is not None and Path(path).stem == f'iter_{length}'
-        changed = _compare(stage, started, labelling)[1]
+        changed = _compare(stage, started)[1]
+        if changed and path is not None and _is_last(path, stage):
+            # its weights are final: the labels' manifest tells what they are made with
+            changed = _compare(stage, started, labelling=True)[1]
     return State(checkpoint=path, changed=changed)
+
+
+def _is_last(path: str, stage: Stage) -> bool:
+    """Return whether a checkpoint is that of the last step."""
+    length = (stage.raw.get('train_cfg') or {}).get('max_iters')
+    if length is None:
+        # counted in epochs: the training has noted how many steps they are
+        state = CheckpointLoader.load_checkpoint(path, map_location='cpu')
+        info = state.get('message_hub', {}).get('runtime_info', {})
+        length = info.get('max_iters')
+    return Path(path).stem == f'iter_{length}'
 
 
 def _last_of(stage: Stage) -> str | None:

@@ -21,20 +21,15 @@ def recipe(write_config, tmp_path) -> Path:
     changes = {'train_cfg.max_iters': 6, 'train_cfg.val_interval': 3}
     changes |= {'param_scheduler.0.end': 6}
     config = write_config('supervised', **changes).name
-    stages = [
-        dict(name='first', config=config),
-        dict(name='second', config=config, cfg_options={'load_from': '{first.last}'}),
-        dict(
-            name='third',
-            config=config,
-            cfg_options={
-                'load_from': '{second.best}',
-                'optim_wrapper.optimizer.lr': 1e-4,
-            },
+    stages = dict(
+        first={},
+        second=dict(load_from='{first.last}'),
+        third=dict(
+            load_from='{second.best}', optim_wrapper=dict(optimizer=dict(lr=1e-4))
         ),
-    ]
+    )
     path = tmp_path / 'recipe.py'
-    path.write_text(f'stages = {stages!r}\n')
+    path.write_text(f"_base_ = './{config}'\nstages = {stages!r}\n")
     return path
 
 

@@ -6,25 +6,20 @@ from pathlib import Path
 import pytest
 from mmengine.config import Config
 
-from mmsemi.engine.runner.recipe import read_recipe
-from mmsemi.engine.runner.stage import Stage
+from mmsemi.recipes.config import load_config
+from mmsemi.recipes.read import read_stages
+from mmsemi.recipes.stage import Stage
 
-STAGES = [
-    dict(name='first', config='toy.py'),
-    dict(
-        name='second',
-        config='toy.py',
-        cfg_options={
-            'load_from': '{first.last}',
-            'train_dataloader.dataset.ann_file': '{work_dir}/first/lists/reliable.txt',
-        },
+STAGES = dict(
+    first=dict(),
+    second=dict(
+        load_from='{first.last}',
+        train_dataloader=dict(
+            dataset=dict(ann_file='{work_dir}/first/lists/reliable.txt')
+        ),
     ),
-    dict(
-        name='third',
-        config='toy.py',
-        cfg_options={'train_dataloader': dict(labels=['{first.best}', 'x{}.pth'])},
-    ),
-]
+    third=dict(model=dict(init_cfg=dict(checkpoint=['{first.best}', 'x{}.pth']))),
+)
 
 
 @pytest.fixture
@@ -54,23 +49,33 @@ def toy_config(tmp_path: Path) -> Path:
 
 
 @pytest.fixture
-def write_recipe(toy_config: Path) -> Callable[[list], Path]:
-    """Return ``write(stages)``: the path of a recipe beside the config."""
+def read_text(toy_config: Path, tmp_path: Path) -> Callable[..., list[Stage]]:
+    """Return ``read_text(text, **more)``: the stages of a child of the config."""
 
-    def write(stages: object = STAGES) -> Path:
-        path = toy_config.with_name('recipe.py')
-        path.write_text(f'stages = {stages!r}\n')
-        return path
+    def read(text: str, name: str = 'recipe.py', **more) -> list[Stage]:
+        path = toy_config.with_name(name)
+        path.write_text(text if '_base_' in text else f"_base_ = './toy.py'\n{text}")
+        return read_stages(load_config(str(path)), str(tmp_path / 'work'), **more)
 
-    return write
+    return read
 
 
 @pytest.fixture
-def read(write_recipe: Callable, tmp_path: Path) -> Callable[..., list[Stage]]:
-    """Return ``read(stages, **options)``: the stages of a recipe, in ``work``."""
+def read(read_text: Callable) -> Callable[..., list[Stage]]:
+    """Return ``read(stages, **more)``: the stages of a recipe, in ``work``."""
 
-    def read_stages(stages: object = STAGES, **more) -> list[Stage]:
-        cfg = Config.fromfile(write_recipe(stages))
-        return read_recipe(cfg, str(tmp_path / 'work'), **more)
+    def read_recipe(stages: object = STAGES, **more) -> list[Stage]:
+        return read_text(f'stages = {stages!r}\n', **more)
 
-    return read_stages
+    return read_recipe
+
+
+@pytest.fixture
+def read_plain(read_text: Callable) -> Callable[..., Stage]:
+    """Return ``read_plain(text, **more)``: the only training of a plain config."""
+
+    def read(text: str = '', **more) -> Stage:
+        (stage,) = read_text(text, 'plain.py', **more)
+        return stage
+
+    return read

@@ -7,9 +7,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from mmsemi.engine.runner.stage_inputs import check_inputs as check_states
-from mmsemi.engine.runner.stage_runner import run_stages
-from mmsemi.engine.runner.stage_state import State
+from mmsemi.recipes.inputs import check_inputs as check_states
+from mmsemi.recipes.run import run_stages
+from mmsemi.recipes.state import State
 
 
 @pytest.fixture
@@ -47,7 +47,7 @@ def no_training(monkeypatch):
     def train(cfg):
         raise AssertionError('the first stage started')
 
-    monkeypatch.setattr('mmsemi.engine.runner.stage_runner.train', train)
+    monkeypatch.setattr('mmsemi.recipes.run.train', train)
 
 
 def check_inputs(stages, *states):
@@ -108,9 +108,12 @@ def test_nothing_is_looked_at_twice(part, read, monkeypatch):
     options['stages.third.val_dataloader'] = dict(dataset=part(TAGS))
     check_inputs(read(options=options))
     assert len(looked) == 1
-    options['stages.first.val_dataloader'] = dict(dataset=part(TAGS))
+    options = {'stages.first.train_dataloader.dataset': part(TAGS)}
     check_inputs(read(options=options))
     assert len(looked) == 1, 'the first stage looks at its own'
+    options['stages.first.val_dataloader'] = dict(dataset=dict(part(TAGS), indices=1))
+    check_inputs(read(options=options))
+    assert len(looked) == 2, 'but at its validation only when it is too late'
 
 
 def test_hooks_that_label_may_leave_out_the_type(part, read):
@@ -139,7 +142,7 @@ def test_wrong_files(part, read, tmp_path):
         (part(dict(a=['cow'], b=['cat'])), ValueError, "'cow'"),
     ]
     for dataset, kind, match in cases:
-        with pytest.raises(kind, match=rf"stage 'third'.*{match}"):
+        with pytest.raises(kind, match=rf"(?s)stage 'third'.*{match}"):
             check_inputs(read(options=train_on(dataset)))
     (tmp_path / 'images/b.png').unlink()
     many = dict(type='MultiSourceDataset', weak=part(TAGS))

@@ -1,22 +1,28 @@
-"""What a recipe means, and what is refused before the first stage."""
+"""What a config and its stages mean, and what is refused when they are read."""
 
 import re
-from pathlib import Path
 
 import pytest
 from mmengine.config import Config
 
-from mmsemi.engine.runner.recipe import load_stage, read_recipe
+from mmsemi.recipes.read import load_stage
 
 
-def one(**changes) -> list[dict]:
-    return [dict(name='a', config='toy.py') | changes]
+def one(**changes) -> dict:
+    return dict(a=changes)
 
 
-def two(value: str, **changes) -> list[dict]:
+def two(value: str, **changes) -> dict:
     """Return a recipe whose second stage reads something."""
-    options = {'load_from': value}
-    return [*one(), dict(name='b', config='toy.py', cfg_options=options) | changes]
+    return dict(a={}, b=dict(load_from=value) | changes)
+
+
+def test_plain_config_is_one_training(read_plain, tmp_path):
+    stage = read_plain()
+    assert (stage.name, stage.reads, stage.title) == ('', [], 'the training')
+    assert stage.folder == stage.root == tmp_path / 'work'
+    text = (tmp_path / 'configs/toy.py').read_text()
+    assert stage.raw.to_dict() == Config.fromstring(text, '.py').to_dict()
 
 
 def test_stages(read, tmp_path):
@@ -24,13 +30,14 @@ def test_stages(read, tmp_path):
     assert [s.folder for s in (first, second, third)] == [
         tmp_path / 'work' / name for name in ('first', 'second', 'third')
     ]
+    assert {s.root for s in (first, second, third)} == {tmp_path / 'work'}
     assert (first.sources, second.sources, third.sources) == ([], ['first'], ['first'])
-    assert [(r.key, r.stage, r.what) for r in second.reads] == [
+    assert sorted((r.key, r.stage, r.what) for r in second.reads) == [
         ('load_from', 'first', 'last'),
         ('train_dataloader.dataset.ann_file', 'first', ''),
     ]
     assert [(r.key, r.what) for r in third.reads] == [
-        ('train_dataloader.labels.0', 'best')
+        ('model.init_cfg.checkpoint.0', 'best')
     ]
 
 
@@ -42,9 +49,10 @@ def test_filled_config(read):
     assert cfg.load_from == '/w/l.pth'
     assert cfg.train_dataloader.dataset.ann_file == '/w/first/lists/reliable.txt'
     assert cfg.model.channels == 8
-    loader = third.config(paths).train_dataloader
-    assert loader.labels == ['/w/b.pth', 'x{}.pth']
-    assert loader.dataset.ann_file == 'all.txt'
+    assert 'stages' not in cfg
+    filled = third.config(paths)
+    assert filled.model.init_cfg.checkpoint == ['/w/b.pth', 'x{}.pth']
+    assert filled.train_dataloader.dataset.ann_file == 'all.txt'
     assert second.config().load_from == '{first.last}'
 
 
@@ -56,16 +64,8 @@ def test_options_of_all_and_of_one(read):
     }
     stages = read(options=options, amp=True)
     assert [s.config().model.channels for s in stages] == [16, 32, 16]
-    assert stages[2].sources == ['first', 'second']
+    assert sorted(stages[2].sources) == ['first', 'second']
     assert {s.config().optim_wrapper.type for s in stages} == {'AmpOptimWrapper'}
-
-
-def test_config_from_the_current_folder(read, toy_config, monkeypatch, tmp_path):
-    (tmp_path / 'here').mkdir()
-    (tmp_path / 'here/other.py').write_text(toy_config.read_text())
-    monkeypatch.chdir(tmp_path)
-    (stage,) = read(one(config='here/other.py'))
-    assert Path(stage.base.filename).resolve() == tmp_path / 'here/other.py'
 
 
 def test_own_folder_and_no_folder(read):
@@ -75,37 +75,165 @@ def test_own_folder_and_no_folder(read):
     assert read(two('{work_dir}'))[1].reads == first.reads == []
 
 
+NESTED = """
+model = dict(depth=dict(type='Head', width=4), sizes=[1, 2])
+stages = dict(
+    b=dict(train_cfg=dict(max_iters=5), model=dict(sizes=[3])),
+    a=dict(
+        model=dict(depth=dict(_delete_=True, type='Other')),
+        default_hooks=dict(logger=dict(type='LoggerHook')),
+        randomness=dict(seed=7),
+    ),
+)
+"""
+
+
+def test_a_stage_merges_as_a_child_config(read_text):
+    b, a = read_text(NESTED)
+    # in the order of the dict, not of the alphabet
+    assert (b.name, a.name) == ('b', 'a')
+    assert b.raw.train_cfg == dict(type='IterBasedTrainLoop', max_iters=5)
+    assert a.raw.train_cfg.max_iters == 9
+    # lists are replaced, dicts merge, and _delete_ leaves nothing behind
+    assert (b.raw.model.sizes, a.raw.model.sizes) == ([3], [1, 2])
+    assert b.raw.model.depth == dict(type='Head', width=4)
+    assert a.raw.model.depth == dict(type='Other')
+    assert (b.raw.model.channels, a.raw.model.channels) == (8, 8)
+    assert 'logger' not in b.raw.default_hooks
+    assert set(a.raw.default_hooks) == {'checkpoint', 'logger'}
+
+
+def test_a_leaf_changes_a_stage_of_its_base(read_text):
+    """With mmengine's own inheritance, which keeps order and ``_delete_``."""
+    read_text(NESTED, 'base.py')
+    b, a = read_text(
+        "_base_ = './base.py'\n"
+        'stages = dict(a=dict(train_cfg=dict(max_iters=3), model=dict('
+        "depth=dict(width=2), sizes=[4])), b=dict(model=dict(_delete_=True, type='N')))"
+    )
+    assert (b.name, a.name) == ('b', 'a')
+    assert (b.raw.train_cfg.max_iters, a.raw.train_cfg.max_iters) == (5, 3)
+    assert a.raw.model.depth == dict(type='Other', width=2)
+    assert a.raw.model.sizes == [4]
+    assert a.raw.model.channels == 8
+    assert a.raw.randomness.seed == 8
+
+
+def test_a_leaf_may_add_and_remove(read_text):
+    read_text(NESTED, 'base.py')
+    text = "_base_ = './base.py'\nstages = dict({})"
+    *_, c = read_text(text.format('c=dict(load_from="{a.last}")'))
+    assert (c.name, c.sources) == ('c', ['a'])
+    # None takes away what was there; of its own hooks the Runner must be told
+    _, a = read_text(
+        text.format(
+            'a=dict(default_hooks=dict(logger=None), load_from=None, randomness=None)'
+        )
+    )
+    assert a.raw.default_hooks.logger is None
+    assert (a.raw.load_from, a.raw.randomness) == (None, None)
+
+
+def test_options_merge_into_a_stage(read_text):
+    options = {
+        'stages.a.train_cfg.max_iters': 20,
+        'stages.a.model.depth.width': 1,
+        'model.sizes': [9],
+        'stages.b.model.depth._delete_': True,
+        'stages.b.model.depth.type': 'Third',
+    }
+    b, a = read_text(NESTED, options=options)
+    assert (b.raw.train_cfg.max_iters, a.raw.train_cfg.max_iters) == (5, 20)
+    assert a.raw.model.depth == dict(type='Other', width=1)
+    assert b.raw.model.depth == dict(type='Third')
+    # the command line comes after what the stage itself says
+    assert (b.raw.model.sizes, a.raw.model.sizes) == ([9], [9])
+    both = read_text(NESTED, options={'train_cfg.max_iters': 2})
+    assert [s.raw.train_cfg.max_iters for s in both] == [2, 2]
+    options = {'train_cfg.max_iters': 2, 'stages.b.train_cfg.max_iters': 4}
+    both = read_text(NESTED, options=dict(reversed(options.items())))
+    assert [s.raw.train_cfg.max_iters for s in both] == [4, 2]
+
+
 @pytest.mark.parametrize(
     ('stages', 'message'),
     [
-        ([], 'stages must be a list of one or more stages'),
-        (['a'], "stage 1 is 'a': write dict(name=…, config=…)"),
-        ([dict(config='toy.py')], 'stage 1 has no name'),
-        ([dict(name='a')], "'a': its config, "),
-        ([dict(name='a')], 'recipe.py, trains nothing: it has no model'),
-        (one(config=3), 'stage 1: config=3 must be a path'),
-        (one(config_options={}), "stage 1 has the unknown key 'config_options'"),
-        (one(name='a/b'), "stage 1 is named 'a/b'"),
-        (one() + one(), "stage 2 is named 'a' as one before it: rename one"),
-        (one(cfg_options=['x=1']), 'stage 1: cfg_options must be a dict'),
-        (one(config='recipe.py'), 'recipe.py is itself a recipe: name the config'),
-        (one(cfg_options=dict(model=3)), 'toy.py, trains nothing: it has no model'),
-        (one(cfg_options={'model.type.x': 3}), 'toy.py and its options do not fit: '),
+        ({}, 'stages={} must be a dict of one or more stages, name=dict(key=…)'),
+        (3, 'stages=3 must be a dict of one or more stages'),
+        (
+            [dict(name='a', config='toy.py')],
+            'recipe.py: stages is a list, the form of mmsemi 0.1: write a dict, '
+            'stages=dict(supervised=dict(train_cfg=…), retrain=dict(…)), whose values '
+            'are changes of this config',
+        ),
+        (dict(a='b'), "stage 'a' is 'b': write what differs from the config"),
+        (dict(a=None), "stage 'a' is None: write what differs from the config"),
+        ({'a/b': {}}, "a stage is named 'a/b', which is to be a folder: use letters"),
+        (
+            one(model=dict(type=dict(x=3))),
+            "recipe.py, stage 'a' does not fit its config: ",
+        ),
+        (one(method=3), "stage 'a': method=3: write dict(type='LPL', …), whose segm"),
+        (one(method=dict(crf=None)), "method={'crf': None}: write dict(type='LPL', …)"),
         (two('{c.last}'), "{c.last} reads 'c', which is no stage of this recipe"),
         (two('{b.last}'), "{b.last} reads 'b', which is not done by then"),
-        (two('{a.lats}'), '{a.lats} is none of {work_dir}, {<stage>.last} and'),
-        (two('{workdir}/a'), '{workdir} is none of {work_dir}'),
         (
             two('{work_dir}/c/pseudo_labels'),
             "'b': load_from='{work_dir}/c/pseudo_labels': {work_dir} reads 'c', which "
             "is no stage of this recipe; choose from the stages before it: ['a']",
         ),
-        (one(cfg_options=dict(x='{work_dir}/b')) + one(name='b'), 'not done by then'),
+        (dict(a=dict(load_from='{work_dir}/b'), b={}), 'not done by then'),
     ],
 )
 def test_wrong_recipe(read, stages, message):
     with pytest.raises(ValueError, match=re.escape(message)):
         read(stages)
+
+
+@pytest.mark.parametrize(
+    'value',
+    ['{workdir}/a', '{a.lats}', '{a.lasst}', '{a}', '{split}/labeled.txt', '{model}'],
+)
+def test_other_placeholders(read_text, value):
+    """Those of mmsemi 0.1 stood for keys of the file."""
+    token = re.escape(value.partition('/')[0])
+    message = (
+        rf"recipe.py, stage 'b': load_from='.*': {token} is none of "
+        r'\{work_dir\}, \{<stage>.last\} and \{<stage>.best\}, the only placeholders: '
+        'write the value itself'
+    )
+    with pytest.raises(ValueError, match=message):
+        read_text(f"split = 'splits/12'\nstages = {two(value)!r}")
+
+
+@pytest.mark.parametrize('value', ['{workdir}/a', '{split}/labeled.txt', '{model}'])
+def test_other_placeholders_in_a_plain_config(read_plain, value):
+    match = r"plain.py: load_from='.*': \{\w+\} is none of \{work_dir\}"
+    with pytest.raises(ValueError, match=match):
+        read_plain(f"split = 'splits/12'\nload_from = {value!r}")
+
+
+@pytest.mark.parametrize('value', ['{a.last}', '{supervised.best}'])
+def test_a_plain_config_reads_no_stage(read_plain, value):
+    with pytest.raises(ValueError, match='reads a stage, but the config has no stages'):
+        read_plain(f'load_from = {value!r}')
+
+
+@pytest.mark.parametrize(
+    'value', ['iter_{}.pth', '{:.2f}', '{0}', '{iter:06d}', '{name}_{}', '{', '{}{}']
+)
+def test_braces_of_others(read, read_plain, value):
+    assert read(two(value))[1].config({'{work_dir}': 'x'}).load_from == value
+    stage = read_plain(f'load_from = {value!r}')
+    assert (stage.raw.load_from, stage.reads) == (value, [])
+
+
+def test_variables_of_the_file_are_not_read(read_text, read_plain):
+    """They may hold anything, also placeholders that this stage could not read."""
+    text = "later = dict(ann_file='{work_dir}/b/x.txt')\nold = '{split}'\n"
+    a, b = read_text(f'{text}stages = dict(a=dict(), b=dict())')
+    assert a.reads == b.reads == []
+    assert read_plain(text).reads == []
 
 
 @pytest.mark.parametrize(
@@ -118,21 +246,9 @@ def test_wrong_recipe(read, stages, message):
 )
 def test_checkpoint_that_is_not_written(read, what, hook, message):
     stages = two(f'{{a.{what}}}')
-    stages[0]['cfg_options'] = {'default_hooks.checkpoint': hook}
+    stages['a'] = dict(default_hooks=dict(checkpoint=hook))
     with pytest.raises(ValueError, match=re.escape(message)):
         read(stages)
-
-
-def test_config_that_is_not_there(read, tmp_path):
-    message = f'the config gone.py does not exist, neither in {tmp_path / "configs"} '
-    with pytest.raises(FileNotFoundError, match=re.escape(message)):
-        read(one(config='gone.py'))
-
-
-def test_config_that_cannot_be_read(read, toy_config):
-    toy_config.write_text('model = dict(')
-    with pytest.raises(ValueError, match=r"stage 'a': cannot read .*toy.py"):
-        read(one())
 
 
 @pytest.mark.parametrize(
@@ -140,15 +256,29 @@ def test_config_that_cannot_be_read(read, toy_config):
     [
         ({'stages.b.x': 1}, "stages.<name>.<key>=<value> with a name of ['a']"),
         ({'stages.a': 1}, 'write stages.<name>.<key>=<value>'),
+        ({'stages': 1}, 'write stages.<name>.<key>=<value>'),
         (
             {'modle.channels': 1},
-            "no key 'modle' that a training reads; did you mean one of ['model",
+            "recipe.py has no key 'modle': did you mean model?",
         ),
         (
             {'stages.a.modle.channels': 1},
-            "modle.channels: stage 'a' of",
+            '--cfg-options modle.channels: ',
+        ),
+        (
+            {'stages.a.modle.channels': 1},
+            "recipe.py, stage 'a' has no key 'modle': did you mean model?",
         ),
         ({'work_dir': 'x'}, '--cfg-options work_dir=x: give the folder as --work-dir'),
+        (
+            {'stages.a.model.type.x': 3},
+            'recipe.py and --cfg-options model.type.x=3 do not fit: ',
+        ),
+        (
+            {'train_cfg.max_iter': 3},
+            'train_cfg.max_iter is no argument of IterBasedTrainLoop: did you mean '
+            'max_iters?',
+        ),
     ],
 )
 def test_wrong_options(read, options, message):
@@ -156,137 +286,342 @@ def test_wrong_options(read, options, message):
         read(one(), options=options)
 
 
-def test_amp_of_another_wrapper(read):
-    with pytest.raises(ValueError, match=r"stage 'a'.*optim_wrapper.type is 'Other'"):
-        read(one(cfg_options={'optim_wrapper.type': 'Other'}), amp=True)
+@pytest.mark.parametrize(
+    ('options', 'message'),
+    [
+        (
+            {'stages.a.train_cfg.max_iters': 1},
+            'write stages.<name>.<key>=<value> with a name of none, since the config '
+            'has no stages',
+        ),
+        ({'modle.channels': 1}, "plain.py has no key 'modle': did you mean model?"),
+        ({'work_dir': 'x'}, '--cfg-options work_dir=x: give the folder as --work-dir'),
+    ],
+)
+def test_wrong_options_of_a_plain_config(read_plain, options, message):
+    with pytest.raises(ValueError, match=re.escape(message)):
+        read_plain(options=options)
 
 
-SHARED = """
-_base_ = './toy.py'
+PARTS = """
 split = 'splits/12'
-root = 'data'
-rate = 0.25
-batch = dict(labeled=4)
-lists = dict(ann_file='{root}/{split}/labeled.txt')
-train_dataloader = dict(dataset=dict(ann_file='{split}/all.txt'), batch='{batch}')
-stages = [
-    dict(name='one', cfg_options={'optim_wrapper.optimizer.lr': '{rate}'}),
-    dict(
-        name='two',
-        cfg_options={
-            'train_dataloader.dataset': '{lists}',
-            'load_from': '{one.last}',
-            'labels': '{work_dir}/one/{split}',
-        },
+crop_size = (8, 8)
+data_root = 'data'
+lists = dict(a='a.txt')
+train_dataloader = dict(
+    batch_size=None,
+    sampler=dict(
+        type='MultiSourceSampler', num_per_source=dict(labeled=2, unlabeled=3)
     ),
-]
+    dataset=dict(
+        _delete_=True,
+        type='MultiSourceDataset',
+        split=split,
+        labeled=dict(type='BaseSegDataset', data_root=data_root, img_suffix='.png'),
+        unlabeled=dict(
+            type='UnlabeledDataset',
+            data_root=data_root,
+            data_prefix=dict(img_path='images'),
+            img_suffix='.jpg',
+            pipeline=[dict(type='RandomCrop', crop_size=crop_size)],
+        ),
+    ),
+)
+model = dict(data_preprocessor=dict(size=crop_size), crop_size=crop_size)
+"""
+RECIPE = 'stages = dict(a=dict(), b=dict(train_cfg=dict(max_iters=5)))\n'
+
+
+@pytest.mark.parametrize('stages', ['', RECIPE], ids=['plain', 'recipe'])
+@pytest.mark.parametrize(
+    ('option', 'problem'),
+    [
+        (
+            {'split': 'splits/24'},
+            "'split' is a variable of {}, which nothing reads once the file is read: "
+            'set train_dataloader.dataset.split',
+        ),
+        (
+            {'data_root': 'elsewhere'},
+            "'data_root' is a variable of {}, which nothing reads once the file is "
+            'read: set train_dataloader.dataset.labeled.data_root and '
+            'train_dataloader.dataset.unlabeled.data_root',
+        ),
+        (
+            {'crop_size': (4, 4)},
+            "'crop_size' is a variable of {}, which nothing reads once the file is "
+            'read: set model.crop_size',
+        ),
+        (
+            {'lists.a': 'b.txt'},
+            "'lists' is a variable of {}, which nothing reads once the file is read: "
+            'change the keys that were made of it',
+        ),
+        (
+            {'splits': 'splits/24'},
+            "{} has no key 'splits': choose from ",
+        ),
+    ],
+    ids=lambda value: next(iter(value)) if isinstance(value, dict) else '',
+)
+def test_options_that_nothing_reads(read_text, tmp_path, stages, option, problem):
+    """The same sentence, with the place that is read, for both forms."""
+    path = str(tmp_path / 'configs/recipe.py')
+    key = next(iter(option))
+    expected = f'--cfg-options {key}: {problem.format(path)}'
+    with pytest.raises(ValueError, match=re.escape(expected)):
+        read_text(PARTS + stages, options=option)
+
+
+@pytest.mark.parametrize('stages', ['', RECIPE], ids=['plain', 'recipe'])
+def test_options_for_all_parts(read_text, stages):
+    """``split`` is read; ``data_root`` is not where each part has its own."""
+    found = read_text(
+        PARTS + stages, options={'train_dataloader.dataset.split': 'splits/24'}
+    )
+    assert {s.raw.train_dataloader.dataset.split for s in found} == {'splits/24'}
+    message = (
+        '--cfg-options train_dataloader.dataset.data_root=x: every part of .* has its '
+        'own data_root, which counts: set train_dataloader.dataset.labeled.data_root '
+        'and train_dataloader.dataset.unlabeled.data_root'
+    )
+    with pytest.raises(ValueError, match=message):
+        read_text(PARTS + stages, options={'train_dataloader.dataset.data_root': 'x'})
+
+
+def test_parts_that_a_stage_does_not_draw_from(read_text):
+    changes = dict(
+        a=dict(
+            train_dataloader=dict(
+                sampler=dict(num_per_source=dict(_delete_=True, labeled=4))
+            )
+        ),
+        b=dict(),
+        c=dict(train_dataloader=dict(batch_size=7)),
+    )
+    a, b, c = (s.raw.train_dataloader for s in read_text(f'{PARTS}stages={changes!r}'))
+    assert (a.batch_size, b.batch_size, c.batch_size) == (4, 5, 7)
+    assert set(a.dataset) == {'type', 'split', 'labeled'}
+    assert set(b.dataset) == {'type', 'split', 'labeled', 'unlabeled'}
+    (plain,) = read_text(PARTS)
+    assert plain.raw.train_dataloader == b
+    # a part that is none is the preflight's to name, with all that there are
+    key = 'train_dataloader.sampler.num_per_source.weak'
+    (stage,) = read_text(PARTS, options={key: 1})
+    assert set(stage.raw.train_dataloader.dataset) > {'labeled', 'unlabeled'}
+    assert stage.raw.train_dataloader.batch_size is None
+
+
+def test_method_wraps_the_model(read_text):
+    text = f"""{PARTS}
+model.pop('crop_size')
+method = dict(type='MeanTeacher', unsup_weight=2.0)
+stages = dict(
+    a=dict(method=dict(_delete_=True, type='CPS', cutmix=True)),
+    b=dict(model=dict(channels=4)),
+    c=dict(method=None),
+)
+"""
+    options = {'model.channels': 6, 'stages.b.method.unsup_weight': 1.0}
+    a, b, c = (s.raw for s in read_text(text))
+    network = dict(type='Net', channels=8, data_preprocessor=dict(size=(8, 8)))
+    assert a.model == dict(type='CPS', cutmix=True, segmentor=network)
+    assert b.model == dict(
+        type='MeanTeacher', unsup_weight=2.0, segmentor=dict(network, channels=4)
+    )
+    assert c.model == network
+    assert not any('method' in cfg for cfg in (a, b, c))
+    # what changes the model changes it in every stage
+    a, b, c = (s.raw.model for s in read_text(text, options=options))
+    assert [m.channels for m in (a.segmentor, b.segmentor, c)] == [6, 6, 6]
+    assert b.unsup_weight == 1.0
+
+
+def test_method_of_a_plain_config(read_plain):
+    stage = read_plain("method = dict(type='MeanTeacher')")
+    network = dict(type='Net', channels=8)
+    assert stage.raw.model == dict(type='MeanTeacher', segmentor=network)
+    options = {'method.type': 'MeanTeacher', 'method.unsup_weight': 3.0}
+    stage = read_plain(options=options)
+    assert stage.raw.model == dict(
+        type='MeanTeacher', unsup_weight=3.0, segmentor=network
+    )
+
+
+HOOKS = f"""{PARTS}
+default_hooks = dict(pseudo_labels=dict(scales=[1.0]))
+stages = dict(
+    a=dict(
+        default_hooks=dict(
+            pseudo_labels=dict(type='PseudoLabelHook', part='unlabeled', flip=True),
+            reliability=dict(
+                type='ReliabilityHook',
+                part='unlabeled',
+                dataset=dict(ann_file='{{work_dir}}/a/some.txt'),
+            ),
+        ),
+        train_dataloader=dict(
+            sampler=dict(num_per_source=dict(_delete_=True, labeled=4))
+        ),
+    ),
+    b=dict(),
+)
 """
 
 
-@pytest.fixture
-def read_text(toy_config, tmp_path):
-    """Return ``read(text, options)``: the stages of a recipe that has its own keys."""
-
-    def read_stages(text: str, options: dict | None = None):
-        path = toy_config.with_name('shared.py')
-        path.write_text(text)
-        return read_recipe(Config.fromfile(path), str(tmp_path / 'work'), options)
-
-    return read_stages
-
-
-def test_recipe_that_is_the_config_of_its_stages(read_text):
-    one, two = (stage.config() for stage in read_text(SHARED))
-    assert one.model == two.model == dict(type='Net', channels=8)
-    assert 'stages' not in one
-    assert one.train_dataloader.dataset.ann_file == 'splits/12/all.txt'
-    # alone in its string, a placeholder has the value's type
-    assert (one.optim_wrapper.optimizer.lr, two.optim_wrapper.optimizer.lr) == (
-        0.25,
-        0.1,
+def test_named_hooks(read_text):
+    """Options of a hook reach the stages that have it; ``part`` names its images."""
+    options = {'default_hooks.pseudo_labels.noise': True}
+    a, b = (s.raw.default_hooks for s in read_text(HOOKS, options=options))
+    images = dict(
+        data_root='data', data_prefix=dict(img_path='images'), img_suffix='.jpg'
     )
-    assert one.train_dataloader.batch == {'labeled': 4}
-    assert two.train_dataloader.dataset.ann_file == 'data/splits/12/labeled.txt'
-    assert two.load_from == '{one.last}'
-    assert two.labels == '{work_dir}/one/splits/12'
+    assert a.pseudo_labels == dict(
+        type='PseudoLabelHook',
+        flip=True,
+        scales=[1.0],
+        noise=True,
+        dataset=dict(images, ann_file='splits/12/unlabeled.txt'),
+    )
+    # what the hook says of its images comes before what the part says
+    assert a.reliability.dataset == dict(images, ann_file='{work_dir}/a/some.txt')
+    assert set(b) == {'checkpoint'}
+    # where the images are is said once
+    options = {
+        'train_dataloader.dataset.split': 'splits/24',
+        'train_dataloader.dataset.unlabeled.data_root': 'x',
+    }
+    a = read_text(HOOKS, options=options)[0].raw.default_hooks
+    assert a.pseudo_labels.dataset.ann_file == 'splits/24/unlabeled.txt'
+    assert a.reliability.dataset.data_root == 'x'
 
 
-def test_options_reach_the_placeholders(read_text):
-    options = {'split': 'x', 'batch.pseudo': 2}
-    one, two = (stage.config() for stage in read_text(SHARED, options))
-    assert one.train_dataloader.dataset.ann_file == 'x/all.txt'
-    assert two.train_dataloader.dataset.ann_file == 'data/x/labeled.txt'
-    assert one.train_dataloader.batch == {'labeled': 4, 'pseudo': 2}
-
-
-def test_own_keys_of_one_stage(read_text):
-    """And what a stage does not read does not change its config."""
-    plain = [stage.config() for stage in read_text(SHARED)]
-    options = {'stages.two.root': 'x', 'stages.one.rate': 0.5}
-    one, two = (stage.config() for stage in read_text(SHARED, options))
-    assert one.optim_wrapper.optimizer.lr == 0.5
-    assert two.train_dataloader.dataset.ann_file == 'x/splits/12/labeled.txt'
-    assert one.train_dataloader == plain[0].train_dataloader
-    assert two.optim_wrapper == plain[1].optim_wrapper
-    for cfg in (one, two):
-        assert not {'split', 'root', 'rate', 'batch', 'lists'} & set(cfg)
-    (faster, same) = (stage.config() for stage in read_text(SHARED, {'rate': 0.5}))
-    assert faster.to_dict() != plain[0].to_dict()
-    assert same.to_dict() == plain[1].to_dict()
-
-
-def test_each_stage_has_a_seed_of_its_own(read_text):
-    """From one seed, networks would start from the same weights."""
-    text = SHARED + 'randomness = dict(seed=5)\n'
-    assert [s.config().randomness.seed for s in read_text(text)] == [5, 6]
-    options = {'randomness.seed': 1}
-    assert [s.config().randomness.seed for s in read_text(text, options)] == [1, 2]
-    text = SHARED + 'randomness = dict(deterministic=True)\n'
-    assert ['seed' in s.config().randomness for s in read_text(text)] == [False] * 2
+@pytest.mark.parametrize('key', ['', 'stages.a.'])
+def test_a_named_hook_is_taken_away(read_text, key):
+    options = {f'{key}default_hooks.pseudo_labels': None}
+    for stage in read_text(HOOKS, options=options):
+        assert 'pseudo_labels' not in stage.raw.default_hooks
 
 
 @pytest.mark.parametrize(
-    ('old', 'new', 'message'),
+    ('options', 'message'),
     [
-        ("'{split}/all.txt'", "'{slit}/all.txt'", "ann_file='{slit}/all.txt' names no"),
-        ("'{split}/all.txt'", "'{batch}/all.txt'", "batch is {'labeled': 4}, which is"),
-        ("'data'", "'{split}'", None),
-        ("'{batch}'", "'{work_dir}/one'", "stand in a stage's cfg_options only"),
-        ('rate = 0.25', "rate = '{rat}'\nrat = '{rate}'", "['rat', 'rate'] name each"),
-        ("name='one'", "config='toy.py', name='one'", None),
+        (
+            {'default_hooks.pseudo_label.noise': True},
+            'recipe.py: default_hooks.pseudo_label has options but no type, so it is '
+            'no hook: did you mean pseudo_labels?',
+        ),
+        (
+            {'stages.a.default_hooks.pseudo_label.noise': True},
+            "recipe.py, stage 'a': default_hooks.pseudo_label has options but no type, "
+            'so it is no hook: did you mean pseudo_labels?',
+        ),
+        (
+            {'stages.b.default_hooks.pseudo_labels.noise': True},
+            "stage 'b': default_hooks.pseudo_labels has options but no type",
+        ),
+        (
+            {'stages.a.default_hooks.pseudo_labels.part': 'labelled'},
+            "stage 'a': default_hooks.pseudo_labels: part='labelled', but "
+            "train_dataloader.dataset has the parts ['labeled', 'unlabeled']: name",
+        ),
+        (
+            {'default_hooks.pseudo_labels.noize': True},
+            'default_hooks.pseudo_labels.noize is no argument of PseudoLabelHook: did '
+            'you mean noise?',
+        ),
     ],
 )
-def test_own_keys(read_text, old, new, message):
-    assert old in SHARED
-    if message is None:
-        read_text(SHARED.replace(old, new))
-        return
+def test_wrong_options_of_named_hooks(read_text, options, message):
     with pytest.raises(ValueError, match=re.escape(message)):
-        read_text(SHARED.replace(old, new))
+        read_text(HOOKS, options=options)
 
 
-def test_shared_config_that_no_stage_uses(read_text):
-    text = SHARED.replace("name='one'", "config='toy.py', name='one'")
-    text = text.replace("name='two'", "config='toy.py', name='two'")
-    with pytest.raises(ValueError, match='all its stages have a config of their own'):
+def test_wrong_options_of_named_hooks_in_the_file(read_text, read_plain):
+    text = HOOKS.replace('b=dict()', 'b=dict(default_hooks=dict(cams=dict(flip=True)))')
+    with pytest.raises(ValueError, match=r"stage 'b': default_hooks.cams has options"):
         read_text(text)
+    for text in ('default_hooks = dict(chekpoint=dict(interval=5))', ''):
+        options = None if text else {'default_hooks.chekpoint.interval': 5}
+        with pytest.raises(ValueError, match=r'plain.py: .* did you mean checkpoint\?'):
+            read_plain(text, options=options)
+
+
+def test_amp_of_another_wrapper(read, read_plain):
+    options = {'optim_wrapper.type': 'Other'}
+    with pytest.raises(ValueError, match=r"stage 'a'.*optim_wrapper.type is 'Other'"):
+        read(one(), options=options, amp=True)
+    with pytest.raises(ValueError, match=r"plain.py: .*optim_wrapper.type is 'Other'"):
+        read_plain(options=options, amp=True)
+
+
+def test_each_stage_has_a_seed_of_its_own(read_text, read_plain):
+    """From one seed, networks would start from the same weights."""
+
+    def seeds(text: str, options: dict | None = None) -> list:
+        stages = read_text(f'{text}stages = {two("x")!r}', options=options)
+        return [stage.raw.randomness.get('seed') for stage in stages]
+
+    assert seeds('randomness = dict(seed=5)\n') == [5, 6]
+    assert seeds('randomness = dict(seed=5)\n', {'randomness.seed': 1}) == [1, 2]
+    options = {'stages.b.randomness.seed': 3}
+    assert seeds('randomness = dict(seed=5)\n', options) == [5, 4]
+    assert seeds('randomness = dict(deterministic=True)\n') == [None, None]
+    assert read_plain('randomness = dict(seed=5)').raw.randomness.seed == 5
+
+
+def test_ground_truth_in_the_place_of_labels(read_text, tmp_path):
+    """What an option puts there, of all stages or of one."""
+    part = dict(data_prefix=dict(seg_map_path='{work_dir}/a/pseudo_labels'))
+    change = dict(train_dataloader=dict(dataset=dict(labeled=part)))
+    text = f'{PARTS}stages = {dict(a={}, b=change)!r}'
+    key = 'train_dataloader.dataset.labeled.data_prefix.seg_map_path'
+    assert len(read_text(text)) == 2
+    for prefix in ('', 'stages.b.'):
+        with pytest.raises(ValueError) as caught:
+            read_text(text, options={prefix + key: 'masks'})
+        assert f"recipe.py, stage 'b': {key}='masks' takes the place of the labels of "
+        assert "stage 'a', but data/masks has no manifest" in str(caught.value)
+    read_text(text, options={f'stages.a.{key}': 'masks'})
 
 
 def test_tools_take_the_last_stage_of_a_recipe(read_text, toy_config, monkeypatch):
     """What does not train reads a recipe as the config of one of its stages."""
     monkeypatch.chdir(toy_config.parent)
-    path = toy_config.with_name('shared.py')
-    path.write_text(SHARED)
-    last = load_stage(str(path), {'root': 'x'})
-    assert last.train_dataloader.dataset.ann_file == 'x/splits/12/labeled.txt'
-    work = toy_config.parent / 'work_dirs/shared'
-    assert last.labels == f'{work}/one/splits/12'
-    assert load_stage(str(path), work_dir='/w').labels == '/w/one/splits/12'
-    first = load_stage(str(path), name='one')
-    assert first.train_dataloader.dataset.ann_file == 'splits/12/all.txt'
+    read_text(f'stages = {two("{work_dir}/a/x.pth", model=dict(channels=3))!r}')
+    path = str(toy_config.with_name('recipe.py'))
+    last = load_stage(path, {'train_cfg.max_iters': 3})
+    assert (last.model.channels, last.train_cfg.max_iters) == (3, 3)
+    work = toy_config.parent / 'work_dirs/recipe'
+    assert last.load_from == f'{work}/a/x.pth'
+    assert load_stage(path, work_dir='/w').load_from == '/w/a/x.pth'
+    assert load_stage(path, name='a').model.channels == 8
+    assert 'work_dir' not in last
+    with pytest.raises(ValueError, match=r"no stage 'c', but \['a', 'b'\]"):
+        load_stage(path, name='c')
+
+
+def test_tools_take_a_plain_config(toy_config):
+    """Also one that trains nothing."""
     plain = load_stage(str(toy_config), {'model.channels': 4})
     assert plain.model.channels == 4
-    with pytest.raises(ValueError, match=r"no stage 'three', but \['one', 'two'\]"):
-        load_stage(str(path), name='three')
-    with pytest.raises(ValueError, match="is no recipe and has no stage 'one'"):
+    with pytest.raises(ValueError, match=r"has no stage 'one', but no stages"):
         load_stage(str(toy_config), name='one')
+    toy_config.write_text("work_dir = 'own'\ntta_model = dict(type='SegTTAModel')\n")
+    plain = load_stage(str(toy_config))
+    assert plain.to_dict() == dict(tta_model=dict(type='SegTTAModel'), work_dir='own')
+
+
+def test_child_of_a_recipe_with_a_key_of_its_own(read_text):
+    """A change that is made of a variable is written with ``_base_``."""
+    read_text(f'{PARTS}stages = dict(a=dict(), b=dict())', 'base.py')
+    *_, b = read_text(
+        "_base_ = './base.py'\n"
+        'stages = dict(b=dict(model=dict(crop_size=_base_.crop_size)))'
+    )
+    assert b.raw.model.crop_size == (8, 8)
+
+
+def test_no_file(toy_config):
+    with pytest.raises(FileNotFoundError, match=r'gone.py does not exist'):
+        load_stage(str(toy_config.with_name('gone.py')))

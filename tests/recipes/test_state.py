@@ -7,14 +7,10 @@ import re
 import shutil
 
 import pytest
+import torch
 
-from mmsemi.engine.runner.fingerprint import first_difference
-from mmsemi.engine.runner.stage_state import (
-    check_states,
-    read_paths,
-    read_state,
-    write_note,
-)
+from mmsemi.recipes.fingerprint import first_difference
+from mmsemi.recipes.state import check_states, read_paths, read_state, write_note
 
 
 def trained(stage, *names: str, done: bool = True) -> None:
@@ -52,7 +48,7 @@ def test_done_note(read):
     second = read()[1]
     trained(second)
     note = json.loads((second.folder / 'done.json').read_text())
-    assert note['iteration'] == 9
+    assert (note['format'], note['iteration']) == (2, 9)
     assert note['config']['load_from'] == '{first.last}'
     cfg = second.config().to_dict()
     assert cfg['train_dataloader'].pop('num_workers') == 3
@@ -68,7 +64,8 @@ def test_moved_folder(read, tmp_path):
         trained(stage, 'iter_9.pth', 'best_mIoU_iter_6.pth')
     (tmp_path / 'work').rename(tmp_path / 'moved')
     for stage in stages:
-        stage.folder = tmp_path / 'moved' / stage.name
+        stage.root = tmp_path / 'moved'
+        stage.folder = stage.root / stage.name
     assert all(state.done for state in check_states(stages, resume=True))
 
 
@@ -106,7 +103,8 @@ def test_done_with_another_config(read):
     stages = read(options={'stages.first.optim_wrapper.optimizer.lr': 0.2})
     message = (
         "stage 'first' is done with another config: optim_wrapper.optimizer.lr was "
-        '0.1, is 0.2; take the old config, or delete '
+        '0.1, is 0.2; take the old config, or train anew: with load_from=… in another '
+        '--work-dir, or after '
     )
     with pytest.raises(ValueError, match=re.escape(message)):
         check_states(stages, resume=True)
@@ -116,12 +114,18 @@ def test_done_with_another_config(read):
 
 
 @pytest.mark.parametrize(
-    'kind', ['PseudoLabelHook', 'mmsemi.CamHook', 'AffinityLabelHook', 'RandomWalkHook']
+    ('kind', 'setting'),
+    [
+        ('PseudoLabelHook', dict(scales=[0.5])),
+        ('mmsemi.CamHook', dict(scales=[0.5])),
+        ('AffinityLabelHook', dict(crf=None)),
+        ('RandomWalkHook', dict(beta=3)),
+    ],
 )
-def test_labels_may_be_made_otherwise_once_the_weights_are_final(kind, read):
+def test_labels_may_be_made_otherwise_once_the_weights_are_final(kind, setting, read):
     hook = dict(type=kind, dataset=dict(seg_map_suffix='.png'))
     before = {'stages.first.custom_hooks': [dict(type='ExactResumeHook'), hook]}
-    hook = dict(hook, scales=[0.5], dataset=dict(seg_map_suffix='_ids.png'))
+    hook = dict(hook, dataset=dict(seg_map_suffix='_ids.png'), **setting)
     after = {'stages.first.custom_hooks': [dict(type='ExactResumeHook'), hook]}
     first = read(options=before)[0]
     for name, changed in (('iter_6.pth', 'custom_hooks.1'), ('iter_9.pth', '')):
@@ -133,10 +137,28 @@ def test_labels_may_be_made_otherwise_once_the_weights_are_final(kind, read):
     assert 'model.channels was 8, is 4' in read_state(read(options=options)[0]).changed
 
 
+@pytest.mark.parametrize('iters', [5, 9])
+def test_named_labels_of_a_training_counted_in_epochs(iters, read_plain):
+    """Its checkpoint tells how many steps it had."""
+    text = """
+train_cfg = dict(_delete_=True, type='MultiSourceTrainLoop', max_epochs=2.5)
+default_hooks = dict(pseudo_labels=dict(type='PseudoLabelHook', dataset=dict()))
+"""
+    stage = read_plain(text)
+    trained(stage, 'iter_5.pth', done=False)
+    hub = dict(runtime_info=dict(max_iters=iters))
+    torch.save(dict(message_hub=hub), stage.folder / 'iter_5.pth')
+    write_note(stage, 'started')
+    changed = read_plain(text, options={'default_hooks.pseudo_labels.flip': True})
+    said = '' if iters == 5 else 'default_hooks.pseudo_labels.flip was '
+    assert read_state(changed).changed.startswith(said)
+    assert bool(read_state(changed).changed) == bool(said)
+
+
 @pytest.mark.parametrize('kind', ['MeanTeacherHook', 'ExactResumeHook', 'MyHook'])
 def test_other_hooks_may_not_change(kind, read):
     before, after = (
-        {'stages.first.custom_hooks': [dict(type=kind, value=v)]} for v in (1, 2)
+        {'stages.first.custom_hooks': [dict(type=kind, priority=v)]} for v in (1, 2)
     )
     first = read(options=before)[0]
     trained(first, 'iter_9.pth', done=False)
@@ -178,7 +200,7 @@ def test_cut_with_another_config(read):
     stages = read(options={'stages.first.optim_wrapper.optimizer.lr': 0.2})
     message = (
         "stage 'first' is cut, and started with another config: "
-        'optim_wrapper.optimizer.lr was 0.1, is 0.2; take the old config, or delete '
+        'optim_wrapper.optimizer.lr was 0.1, is 0.2; take the old config, or train anew'
     )
     with pytest.raises(ValueError, match=re.escape(message)):
         check_states(stages, resume=True)
@@ -247,6 +269,60 @@ def test_note_of_an_older_version(read):
     note['config']['visualizer'] = dict(name='old')
     path.write_text(json.dumps(dict(note, sha256='other')))
     assert not read_state(first).changed
+
+
+@pytest.mark.parametrize('name', ['done', 'started'])
+def test_note_of_mmsemi_0_1(read, name):
+    first, *_ = stages = read()
+    trained(first, 'iter_9.pth', done=False)
+    write_note(first, name)
+    path = first.folder / f'{name}.json'
+    note = json.loads(path.read_text())
+    del note['format']
+    path.write_text(json.dumps(note))
+    message = (
+        f'{path} was written by another version of mmsemi, whose recipes had another '
+        'form: finish it with that version, or choose another --work-dir'
+    )
+    for resume in (True, False):
+        with pytest.raises(ValueError, match=re.escape(message)):
+            check_states(stages, resume=resume)
+
+
+def test_states_of_a_plain_config(read_plain, tmp_path):
+    """Its notes lie in its own work dir."""
+    stage = read_plain()
+    assert str(read_state(stage)) == 'to do'
+    trained(stage, 'iter_3.pth', done=False)
+    write_note(stage, 'started')
+    assert str(read_state(stage)) == 'cut at iteration 3'
+    with pytest.raises(FileExistsError) as caught:
+        check_states([stage], resume=False)
+    assert str(caught.value) == (
+        f'{tmp_path / "work"} holds a training (cut at iteration 3): add --resume to '
+        'go on, or choose another --work-dir'
+    )
+    write_note(stage, 'done', 9)
+    assert (tmp_path / 'work/done.json').is_file()
+    with pytest.raises(FileExistsError, match=r'a training \(done \(9 iterations\)\)'):
+        check_states([stage], resume=False)
+    assert check_states([stage], resume=True)[0].done
+    changed = read_plain(options={'optim_wrapper.optimizer.lr': 0.2})
+    message = (
+        'the training is done with another config: optim_wrapper.optimizer.lr was '
+        '0.1, is 0.2; take the old config, or train anew: with load_from=… in another '
+        f'--work-dir, or after {tmp_path / "work"} is deleted'
+    )
+    with pytest.raises(ValueError, match=re.escape(message)):
+        check_states([changed], resume=True)
+
+
+def test_training_that_noted_nothing_goes_on(read_plain):
+    """As those of mmseg, and of plain configs of mmsemi 0.1."""
+    stage = read_plain()
+    trained(stage, 'iter_3.pth', done=False)
+    (state,) = check_states([stage], resume=True)
+    assert state.checkpoint == str(stage.folder / 'iter_3.pth')
 
 
 @pytest.mark.parametrize('text', ['{"sha2', '{}', '[]'])

@@ -167,9 +167,8 @@ def test_no_config(run):
 def test_stage_of_a_recipe(stage, run, trained, tmp_path):
     """By default the last; the first predicts on the student."""
     cfg = Config.fromfile(trained[0])
-    nothing = dict(train_dataloader={}, train_cfg={}, optim_wrapper={})
-    first = dict(name='first', cfg_options={'model.predict_on': 'student'})
-    Config(dict(cfg, **nothing, stages=[first, dict(name='last')])).dump(trained[0])
+    first = dict(model=dict(predict_on='student'))
+    Config(dict(cfg, stages=dict(first=first, last={}))).dump(trained[0])
     options = ['--stage', stage] if stage else []
     run([*trained, '--out', str(tmp_path / 'maps'), *options])
     answer = 1 if stage == 'first' else 2
@@ -177,5 +176,5 @@ def test_stage_of_a_recipe(stage, run, trained, tmp_path):
 
 
 def test_no_such_stage(run, trained):
-    with pytest.raises(ValueError, match="is no recipe and has no stage 'one'"):
+    with pytest.raises(ValueError, match=r"tiny.py has no stage 'one', but no stages"):
         run([*trained, '--stage', 'one'])

@@ -10,6 +10,7 @@ from mmengine.config import Config
 
 from mmsemi.engine.runner import launch
 from mmsemi.models import MeanTeacher
+from mmsemi.recipes.config import enable_amp, set_work_dir
 from mmsemi.registry import MODELS
 
 TOOL = Path(__file__).parents[2] / 'tools/train.py'
@@ -122,8 +123,8 @@ def recipe(config, tmp_path) -> str:
     """Write a recipe of two stages; the second starts from the first."""
     path = tmp_path / 'recipe.py'
     path.write_text(
-        "stages = [dict(name='one', config='tiny.py'), dict(name='two', "
-        "config='tiny.py', cfg_options={'load_from': '{one.last}'})]"
+        "_base_ = './tiny.py'\n"
+        "stages = dict(one=dict(), two=dict(load_from='{one.last}'))\n"
     )
     return str(path)
 
@@ -138,7 +139,8 @@ def test_recipe(run, recipe, tmp_path, capsys):
     words = [recipe, '--work-dir', str(work)]
     run([*words, '--dry-run'])
     plan = capsys.readouterr().out
-    assert '1. one: to do\n' in plan and 'tiny.py, 2 iterations\n' in plan
+    assert 'recipe.py: 2 stages in ' in plan
+    assert '1. one: 2 iterations, to do\n' in plan
     assert 'reads one: load_from={one.last}' in plan
     assert not work.exists()
     options = ['--amp', '--cfg-options', 'train_cfg.max_iters=1']
@@ -155,7 +157,7 @@ def test_recipe(run, recipe, tmp_path, capsys):
     with pytest.raises(ValueError, match=r"'one' is done with another config: optim"):
         run([*words, '--resume'])
     run([*words, '--resume', *options, '--dry-run'])
-    assert '2. two: done (1 iterations)' in capsys.readouterr().out
+    assert '2. two: 1 iterations, done (1 iterations)' in capsys.readouterr().out
 
 
 @pytest.mark.parametrize(
@@ -178,9 +180,47 @@ def test_command_to_go_on(words, environment, command, monkeypatch):
     assert tool['command_to_go_on'](words, tool['parse_args'](words)) == command
 
 
-def test_options_for_recipes_only(run, recipe, config, tmp_path):
-    with pytest.raises(ValueError, match=r'tiny.py has none: leave it out'):
-        run([config, '--dry-run'])
+def test_plain_config(run, config, tmp_path, capsys):
+    """Plan, train, refuse to train again, find that it is done, go on from a path."""
+    work = tmp_path / 'w'
+    words = [config, '--work-dir', str(work)]
+    run([*words, '--dry-run'])
+    plan = capsys.readouterr().out
+    assert 'tiny.py: 1 stage in ' in plan and '1. train: 2 iterations, to do' in plan
+    assert not work.exists()
+    run(words)
+    assert {'done.json', 'started.json', 'recipe.lock'} <= {
+        path.name for path in work.iterdir()
+    }
+    written = (work / 'iter_2.pth').stat().st_mtime_ns
+    with pytest.raises(FileExistsError, match=r'a training \(done \(2 iter.*add --r'):
+        run(words)
+    run([*words, '--resume'])
+    options = '--cfg-options', 'optim_wrapper.optimizer.lr=0.5'
+    with pytest.raises(ValueError, match=r'optim_wrapper.optimizer.lr was 0.01, is'):
+        run([*words, '--resume', *options])
+    assert (work / 'iter_2.pth').stat().st_mtime_ns == written
+    run([*words, '--resume', str(work / 'iter_1.pth'), *options])
+    assert (work / 'iter_2.pth').stat().st_mtime_ns > written
+    run([*words, '--resume', *options, '--dry-run'])
+    assert '1. train: 2 iterations, done (2 iterations)' in capsys.readouterr().out
+
+
+def test_config_that_says_resume(run, config, tmp_path):
+    """As mmengine's: ``resume = True`` needs no ``--resume``."""
+    child = tmp_path / 'child.py'
+    child.write_text("_base_ = './tiny.py'\nresume = True\n")
+    words = [str(child), '--work-dir', str(tmp_path / 'w')]
+    run(words)
+    (tmp_path / 'w/done.json').unlink()
+    (tmp_path / 'w/last_checkpoint').write_text(str(tmp_path / 'w/iter_1.pth'))
+    (tmp_path / 'w/iter_2.pth').unlink()
+    run(words)
+    assert (tmp_path / 'w/iter_2.pth').is_file()
+    run(words)
+
+
+def test_recipe_takes_no_path(run, recipe, tmp_path):
     with pytest.raises(ValueError, match=r'give --resume without a path'):
         run([recipe, '--resume', str(tmp_path / 'iter_1.pth')])
 
@@ -192,14 +232,14 @@ def test_work_dir():
         (None, None, 'work_dirs/tiny'),
     ]:
         cfg = Config(dict(work_dir=own) if own else {})
-        launch.set_work_dir(cfg, 'configs/tiny.py', given)
+        set_work_dir(cfg, 'configs/tiny.py', given)
         assert cfg.work_dir == expected
 
 
 def test_amp_of_another_wrapper():
     cfg = Config(dict(optim_wrapper=dict(type='LPLOptimWrapper')))
     with pytest.raises(ValueError, match=r"optim_wrapper.type is 'LPLOptimWrapper'"):
-        launch.enable_amp(cfg)
+        enable_amp(cfg)
 
 
 def adapted(monkeypatch, launcher: str, gpu: bool) -> tuple[Config, list]:
@@ -216,7 +256,7 @@ def adapted(monkeypatch, launcher: str, gpu: bool) -> tuple[Config, list]:
     started: list = []
     monkeypatch.setattr(launch.torch.cuda, 'is_available', lambda: gpu)
     monkeypatch.setattr(launch.dist, 'init_process_group', started.append)
-    launch.enable_amp(cfg)
+    enable_amp(cfg)
     launch.adapt_to_machine(cfg)
     return cfg, started
 

@@ -2,7 +2,6 @@
 
 import pytest
 import torch
-from mmengine.config import Config
 from torch import nn
 
 from mmsemi.engine.runner import launch
@@ -45,30 +44,3 @@ def test_last_checkpoint(tmp_path, moved):
     expected = folder / 'iter_4.pth' if moved else noted
     expected.write_text('weights')
     assert launch.last_checkpoint(str(folder)) == str(expected)
-    cfg = Config(dict(work_dir=str(folder), load_from='plain.pth'))
-    launch.choose_checkpoint(cfg, 'auto')
-    assert (cfg.resume, cfg.load_from) == (True, str(expected))
-
-
-def test_cut_before_the_first_checkpoint(tmp_path):
-    cfg = Config(dict(work_dir=str(tmp_path), load_from='plain.pth'))
-    launch.choose_checkpoint(cfg, 'auto')
-    assert (cfg.resume, cfg.load_from) == (False, 'plain.pth')
-
-
-@pytest.mark.parametrize(
-    'options',
-    [
-        {'crf.iterations': 1},
-        {'hooks.5.type': 'x'},
-        {'hooks.a.type': 'x'},
-        {'scales.0': 0.4},
-    ],
-)
-def test_options_that_do_not_fit(options):
-    cfg = Config(dict(crf=None, hooks=[dict(type='a')], scales=[1.0]))
-    with pytest.raises(ValueError, match=r'do not fit: .* key\._delete_=True'):
-        launch.merge_options(cfg, options)
-    launch.merge_options(cfg, None)
-    launch.merge_options(cfg, {'crf._delete_': True, 'crf.iterations': 1})
-    assert cfg.crf == dict(iterations=1)
