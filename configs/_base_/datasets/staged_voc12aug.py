@@ -66,7 +66,9 @@ train_dataloader = dict(
         labeled=dict(
             type='PascalVOCDataset',
             data_root=data_root,
-            data_prefix=dict(img_path='JPEGImages', seg_map_path='SegmentationClassAug'),
+            data_prefix=dict(
+                img_path='JPEGImages', seg_map_path='SegmentationClassAug'
+            ),
             img_suffix='.jpg',
             pipeline=train_pipeline,
         ),

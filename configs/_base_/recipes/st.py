@@ -18,9 +18,7 @@ stages = dict(
             sampler=dict(num_per_source=dict(labeled=4, pseudo=4)),
             dataset=dict(
                 pseudo=dict(
-                    data_prefix=dict(
-                        seg_map_path='{work_dir}/supervised/pseudo_labels'
-                    )
+                    data_prefix=dict(seg_map_path='{work_dir}/supervised/pseudo_labels')
                 )
             ),
         )
