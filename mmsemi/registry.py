@@ -17,25 +17,25 @@ from mmengine.registry import Registry
 from mmseg import registry as mmseg_registry
 
 
-def _child(node: str, location: str) -> Registry:
+def _child(node: str, *locations: str) -> Registry:
     """Make the child of one of mmseg's nodes.
 
     Args:
         node: Name of the node in ``mmseg.registry``.
-        location: Package of mmsemi whose import registers the types. Without one,
+        *locations: Packages of mmsemi whose import registers the types. Without any,
             mmengine would call ``mmsemi.utils.register_all_modules``.
     """
     parent: Registry = getattr(mmseg_registry, node)
     # mmengine imports the locations of the registry asked, not of its parents.
     # They are read, since they differ between versions of mmseg.
-    locations = [*parent._locations, location]
-    return Registry(parent.name, parent=parent, scope='mmsemi', locations=locations)
+    every = [*parent._locations, *locations]
+    return Registry(parent.name, parent=parent, scope='mmsemi', locations=every)
 
 
 RUNNERS = _child('RUNNERS', 'mmsemi.engine')
 RUNNER_CONSTRUCTORS = _child('RUNNER_CONSTRUCTORS', 'mmsemi.engine')
 LOOPS = _child('LOOPS', 'mmsemi.engine')
-HOOKS = _child('HOOKS', 'mmsemi.engine')
+HOOKS = _child('HOOKS', 'mmsemi.engine', 'mmsemi.labeling')
 LOG_PROCESSORS = _child('LOG_PROCESSORS', 'mmsemi.engine')
 OPTIMIZERS = _child('OPTIMIZERS', 'mmsemi.engine')
 OPTIM_WRAPPERS = _child('OPTIM_WRAPPERS', 'mmsemi.engine')

@@ -105,22 +105,13 @@ def test_mmengine_knows_the_package():
     assert MODULE2PACKAGE['mmsemi'].split('.')[0] == 'mmsemi'
 
 
-@pytest.mark.parametrize('location', ['site-packages', 'elsewhere'])
-def test_editable_install_is_named_by_module_for_official_mmengine(
-    monkeypatch, tmp_path, location
-):
-    class Installed:
-        def locate_file(self, name: str) -> Path:
-            return tmp_path / name
-
-    monkeypatch.setattr(_compat, 'distribution', lambda name: Installed())
-    monkeypatch.setattr(_compat, '_installed', lambda names: OFFICIAL)
-    monkeypatch.setitem(MODULE2PACKAGE, 'mmsemi', '')
-    if location == 'site-packages':
-        (tmp_path / 'mmsemi').mkdir()
-    _compat.register_configs()
-    expected = {'site-packages': 'mmsemi', 'elsewhere': 'mmsemi.registry'}
-    assert MODULE2PACKAGE['mmsemi'] == expected[location]
+def test_a_copy_without_the_links_says_what_to_do(monkeypatch, tmp_path):
+    monkeypatch.setattr(_compat, '__file__', str(tmp_path / 'mmsemi/_compat.py'))
+    with pytest.warns(
+        UserWarning, match='no .mim folder.*`pip install -e .` in'
+    ) as all_:
+        _compat.register_configs()
+    assert str(tmp_path) in str(all_[0].message)
 
 
 @pytest.fixture(scope='module')
@@ -195,6 +186,64 @@ def test_configs_resolve_by_package_name(source, tmp_path, mode):
     assert Path(file) == package / 'mmsemi/__init__.py'
 
 
+def tracked(*paths: str) -> list[str]:
+    """Return what git has or would have of some paths."""
+    command = ['git', 'ls-files', '--cached', '--others', '--exclude-standard', '-z']
+    try:
+        done = subprocess.run(
+            [*command, *paths], cwd=ROOT, capture_output=True, check=True
+        )
+    except (FileNotFoundError, subprocess.CalledProcessError):
+        pytest.skip('not a git checkout')
+    return [name for name in done.stdout.decode().split('\0') if name]
+
+
+READ_UNINSTALLED = """
+import importlib.metadata, sys
+import mmsemi
+from mmengine.config import Config
+from mmengine.hub import get_config
+try:
+    importlib.metadata.distribution('mmsemi')
+except importlib.metadata.PackageNotFoundError:
+    user = Config.fromfile(sys.argv[1])
+    print(user.default_scope, get_config(user.leaf).model.type, mmsemi.__file__)
+"""
+
+
+def test_configs_resolve_in_a_checkout_that_is_not_installed(tmp_path):
+    checkout, site = tmp_path / 'checkout', tmp_path / 'site'
+    names = tracked('mmsemi', 'configs', 'model-index.yml')
+    for name in names:
+        (checkout / name).parent.mkdir(parents=True, exist_ok=True)
+        shutil.copy(ROOT / name, checkout / name, follow_symlinks=False)
+    # all that is installed but mmsemi
+    site.mkdir()
+    for folder in (Path(p) for p in sys.path if p.endswith('-packages')):
+        for path in folder.iterdir():
+            if 'mmsemi' not in path.name and not (site / path.name).exists():
+                (site / path.name).symlink_to(path)
+
+    user = tmp_path / 'user.py'
+    leaf = next(p.name for p in (ROOT / 'configs/u2pl').glob('*demo_toyvoc*.py'))
+    user.write_text(
+        f"_base_ = 'mmsemi::_base_/default_runtime.py'\nleaf = 'mmsemi::u2pl/{leaf}'\n"
+    )
+    path = os.pathsep.join([str(checkout), str(site)])
+    env = {**os.environ, 'PYTHONPATH': path, 'PYTHONDONTWRITEBYTECODE': '1'}
+    # -S: no .pth file, which an editable install is
+    command = [sys.executable, '-S', '-c', READ_UNINSTALLED, str(user)]
+    read = subprocess.run(
+        command, cwd=tmp_path, env=env, capture_output=True, text=True
+    )
+    assert read.returncode == 0, read.stderr
+    found = ['mmsemi', 'U2PL', str(checkout / 'mmsemi/__init__.py')]
+    assert read.stdout.split() == found
+    assert '.mim' not in read.stderr
+    left = {str(p.relative_to(checkout)) for p in checkout.rglob('*') if p.is_file()}
+    assert left <= set(names)
+
+
 def test_model_index_lists_every_metafile():
     listed = load(ROOT / 'model-index.yml')['Import']
     there = {str(p.relative_to(ROOT)) for p in ROOT.glob('configs/*/metafile.yaml')}
@@ -207,12 +256,7 @@ def test_no_config_inherits_from_mmseg():
 
 
 def test_no_file_names_a_path_of_the_machine_it_was_written_on():
-    command = ['git', 'ls-files', '--cached', '--others', '--exclude-standard', '-z']
-    try:
-        listing = subprocess.run(command, cwd=ROOT, capture_output=True, check=True)
-    except (FileNotFoundError, subprocess.CalledProcessError):
-        pytest.skip('not a git checkout')
-    paths = [ROOT / name for name in listing.stdout.decode().split('\0') if name]
+    paths = [ROOT / name for name in tracked()]
     assert paths
     # In halves, or this file would name them.
     machine = re.compile(rb'(?<![\w.])/(wo' + rb'rk|tmp/w)/')

@@ -38,7 +38,7 @@ OURS = {
     'DATASETS': ['MultiSourceDataset', 'UnlabeledDataset'],
     'DATA_SAMPLERS': ['MultiSourceSampler'],
     'TRANSFORMS': ['MultiBranch', 'PackSemiInputs'],
-    'HOOKS': ['MeanTeacherHook', 'SetIterHook'],
+    'HOOKS': ['MeanTeacherHook', 'SetIterHook', 'PseudoLabelHook'],
     'LOOPS': ['TeacherStudentValLoop'],
 }
 THEIRS = {

@@ -14,8 +14,8 @@ from torch import nn
 
 from mmsemi.config_scope import without_scope
 from mmsemi.engine.runner.launch import check_checkpoint
-from mmsemi.recipes.read import load_stage
 from mmsemi.models import build_contrastive_head
+from mmsemi.recipes.read import load_stage
 from mmsemi.registry import DATASETS, METRICS, MODELS, TRANSFORMS
 
 PIPELINES = ('pipeline', 'transforms')

@@ -14,17 +14,13 @@ from mmengine.runner import load_checkpoint
 from torch import nn
 
 import mmsemi  # noqa: F401
-from mmsemi.datasets.pseudo_label_store import PseudoLabelStore
-from mmsemi.engine.labeling_setup import (
-    choose_networks,
-    images_to_label,
-    make_manifest,
-    tags_to_label,
-)
-from mmsemi.engine.pseudo_labeling import generate_pseudo_labels
 from mmsemi.engine.runner.launch import adapt_to_machine, check_checkpoint
-from mmsemi.recipes.read import load_stage
+from mmsemi.labeling.images import images_to_label, tags_to_label
+from mmsemi.labeling.networks import choose_networks, make_manifest
+from mmsemi.labeling.pseudo_label_store import PseudoLabelStore
+from mmsemi.labeling.pseudo_labeling import generate_pseudo_labels
 from mmsemi.models.utils.tta import FUSIONS
+from mmsemi.recipes.read import load_stage
 from mmsemi.registry import DATASETS, MODELS
 
 

@@ -14,17 +14,18 @@ from mmengine.runner import load_checkpoint
 
 import mmsemi  # noqa: F401
 from mmsemi.datasets import UnlabeledDataset
-from mmsemi.datasets.cam_store import CamStore
 from mmsemi.datasets.image_tags import class_names
-from mmsemi.engine.cams import make_cams
-from mmsemi.engine.image_batches import image_ids
-from mmsemi.engine.labeling_setup import images_to_label, make_manifest
-from mmsemi.engine.pseudo_labeling import truth_files
 from mmsemi.engine.runner.launch import adapt_to_machine, check_checkpoint
-from mmsemi.recipes.read import load_stage
-from mmsemi.engine.seed_setup import seed_tags
-from mmsemi.evaluation.cam_evaluation import evaluate_cams
+from mmsemi.labeling.cam_evaluation import evaluate_cams
+from mmsemi.labeling.cam_store import CamStore
+from mmsemi.labeling.image_batches import image_ids
+from mmsemi.labeling.images import images_to_label
+from mmsemi.labeling.networks import make_manifest
+from mmsemi.labeling.pseudo_labeling import truth_files
+from mmsemi.labeling.seed_setup import seed_tags
+from mmsemi.labeling.seeds import make_cams
 from mmsemi.models.utils.cam import MODES
+from mmsemi.recipes.read import load_stage
 from mmsemi.registry import MODELS
 
 

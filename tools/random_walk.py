@@ -14,18 +14,19 @@ from mmengine.registry import init_default_scope
 from mmengine.runner import load_checkpoint
 
 import mmsemi  # noqa: F401
-from mmsemi.datasets.cam_store import CamStore
-from mmsemi.datasets.pseudo_label_store import PseudoLabelStore
-from mmsemi.engine.labeling_setup import images_to_label, weights_sha256
-from mmsemi.engine.random_walk import walk_seeds
 from mmsemi.engine.runner.launch import adapt_to_machine, check_checkpoint
-from mmsemi.recipes.read import load_stage
-from mmsemi.engine.seed_setup import (
+from mmsemi.labeling.cam_store import CamStore
+from mmsemi.labeling.images import images_to_label
+from mmsemi.labeling.networks import weights_sha256
+from mmsemi.labeling.pseudo_label_store import PseudoLabelStore
+from mmsemi.labeling.random_walk import walk_seeds
+from mmsemi.labeling.seed_setup import (
     class_palette,
     label_manifest,
     miou_with_truth,
     seed_images,
 )
+from mmsemi.recipes.read import load_stage
 from mmsemi.registry import MODELS
 
 

@@ -1,12 +1,7 @@
 from .hooks import (
-    AffinityLabelHook,
     AtomicCheckpointHook,
-    CamHook,
     ExactResumeHook,
     MeanTeacherHook,
-    PseudoLabelHook,
-    RandomWalkHook,
-    ReliabilityHook,
     SemiVisualizationHook,
     SetIterHook,
 )
@@ -19,17 +14,12 @@ from .runner import (
 )
 
 __all__ = [
-    'AffinityLabelHook',
     'AtomicCheckpointHook',
     'CPUAmpOptimWrapper',
-    'CamHook',
     'ExactResumeHook',
     'MeanTeacherHook',
     'MultiSourceTrainLoop',
     'PerNetworkConstructor',
-    'PseudoLabelHook',
-    'RandomWalkHook',
-    'ReliabilityHook',
     'SemiDistributedDataParallel',
     'SemiVisualizationHook',
     'SetIterHook',

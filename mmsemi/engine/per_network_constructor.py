@@ -2,10 +2,10 @@
 
 from typing import Any
 
-from mmengine.model import is_model_wrapper
 from mmengine.optim import OptimWrapper
 from torch import nn
 
+from mmsemi.engine.unwrap import unwrap
 from mmsemi.registry import OPTIM_WRAPPER_CONSTRUCTORS, OPTIM_WRAPPERS, OPTIMIZERS
 
 
@@ -37,7 +37,7 @@ class PerNetworkConstructor:
 
     def __call__(self, model: nn.Module) -> OptimWrapper:
         """Build the optimiser of all networks that a gradient trains."""
-        method: Any = model.module if is_model_wrapper(model) else model
+        method: Any = unwrap(model)
         groups: list[dict] = []
         for network in method.networks().values():
             # those of a teacher need no gradient, and are left out

@@ -40,7 +40,7 @@ def load_config(path: str, options: dict | None = None) -> Config:
     cfg = Config.fromfile(path)
     if cfg.get('default_scope') == 'mmsemi':
         # `_base_ = 'mmsemi::…'` writes the scope into each dict
-        cfg = without_scope(cfg)
+        without_scope(cfg)
     merge_options(cfg, options)
     return cfg
 
@@ -113,7 +113,7 @@ def enable_amp(cfg: Config) -> None:
     wrapper.loss_scale = 'dynamic'
 
 
-def config_hooks(cfg: Mapping) -> list[tuple[str, dict]]:
+def config_hooks(cfg: Mapping[str, Any]) -> list[tuple[str, Any]]:
     """Return (key path, config) of the hooks: the named ones, then the others."""
     named = cfg.get('default_hooks') or {}
     found = [(f'default_hooks.{name}', hook) for name, hook in named.items()]

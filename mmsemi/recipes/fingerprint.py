@@ -36,8 +36,8 @@ def clean(values: dict) -> dict:
     """Return a config without what may change between a run and its resume."""
     values = {k: v for k, v in values.items() if k not in NOT_HASHED}
     values = _without(values, NEUTRAL)
-    for hook in ('logger', 'visualization'):
-        (values.get('default_hooks') or {}).pop(hook, None)
+    for name in ('logger', 'visualization'):
+        (values.get('default_hooks') or {}).pop(name, None)
     for _, hook in config_hooks(values):
         # of the true masks, which are read for a report only
         (hook.get('dataset') or {}).pop('seg_map_suffix', None)
@@ -93,8 +93,8 @@ def without_labelling(config: dict) -> dict:
     )
 
 
-def labeller(hook: Any) -> type | None:
+def labeller(hook: Any) -> Any:
     """Return the class of a hook's config if it only labels, after the last step."""
     kind = hook.get('type') if isinstance(hook, Mapping) else None
     found = HOOKS.get(kind) if isinstance(kind, str) else kind
-    return found if getattr(found, 'labels_only', False) or getattr(found,'__name__','') in ('AffinityLabelHook', 'CamHook', 'PseudoLabelHook', 'RandomWalkHook') else None
+    return found if getattr(found, 'labels_only', False) else None

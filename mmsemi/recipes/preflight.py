@@ -65,7 +65,7 @@ def check_config(cfg: Config, where: str) -> None:
 
 
 def _check_length(cfg: Config, where: str) -> None:
-    """Refuse a loop of no length, epochs that never end, and a schedule of no length."""
+    """Refuse a loop or schedule of no length, and epochs that never end."""
     loop = cfg.train_cfg
     sampler = cfg.train_dataloader.get('sampler') or {}
     kind = str(loop.get('type', 'EpochBasedTrainLoop' * bool(loop.get('by_epoch'))))
@@ -140,7 +140,7 @@ def check_labelling(cfg: Config, folder: os.PathLike, where: str) -> None:
             HOOKS.build(copy.deepcopy(hook))
         except (TypeError, ValueError) as error:
             raise ValueError(f'{where}: {key}: {kind.__name__}: {error}') from error
-        name = hook.get('out_dir', dict(CamHook='cams',PseudoLabelHook='pseudo_labels',RandomWalkHook='pseudo_labels',AffinityLabelHook='affinity_labels')[kind.__name__])
+        name = hook.get('out_dir', kind.out_dir_default)
         check_label_folder(os.path.join(folder, name))
 
 
@@ -158,7 +158,9 @@ def check_lists(cfg: Config, where: str) -> None:
     """
     cfg = copy.deepcopy(cfg)
     dataset = cfg.train_dataloader.get('dataset')
-    if isinstance(dataset, Mapping) and 'MultiSourceDataset' in str(dataset.get('type')):
+    if isinstance(dataset, Mapping) and 'MultiSourceDataset' in str(
+        dataset.get('type')
+    ):
         split, root = dataset.get('split'), dataset.get('data_root')
         cfg.train_dataloader.dataset = fill_parts(dataset, split, root)
     for part in ('train_dataloader', 'val_dataloader', 'default_hooks', 'custom_hooks'):

@@ -172,7 +172,9 @@ def from_rank_0(decide: Callable[[], T]) -> T:
 def plan(stages: list[Stage]) -> str:
     """Describe each stage: its state, its length, and what it reads."""
     file = os.path.relpath(stages[0].raw.filename)
-    lines = [f'{file}: {len(stages)} stage{"s" * (len(stages) > 1)} in {stages[0].root}']
+    lines = [
+        f'{file}: {len(stages)} stage{"s" * (len(stages) > 1)} in {stages[0].root}'
+    ]
     for number, stage in enumerate(stages, 1):
         loop = _prepared(stage, {}, 'none').train_cfg
         length = f'{loop.get("max_iters")} iterations'

@@ -12,7 +12,6 @@ from mmsemi.engine.runner.launch import last_checkpoint
 from .fingerprint import clean, fingerprint, first_difference, without_labelling
 from .stage import Stage, checkpoint_hooks
 
-
 FORMAT = 2
 """Of the notes; those of mmsemi 0.1, whose recipes were lists, have none."""
 
@@ -121,9 +120,7 @@ def write_note(stage: Stage, name: str, iteration: int = 0) -> None:
         iteration: The last one.
     """
     config, digest = fingerprint(stage.raw)
-    note = dict(
-        format=FORMAT, sha256=digest, iteration=iteration, config=config
-    )
+    note = dict(format=FORMAT, sha256=digest, iteration=iteration, config=config)
     stage.folder.mkdir(parents=True, exist_ok=True)
     with replacing(stage.folder / f'{name}.json') as aside:
         with open(aside, 'w', encoding='utf-8') as file:

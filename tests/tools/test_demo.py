@@ -44,7 +44,7 @@ def test_both_configs_differ_in_the_method_only(tmp_path):
 
 @pytest.mark.parametrize(
     ('iters', 'warm', 'alone', 'interval', 'drawn'),
-    [(1000, 30, 400, 200, 250), (400, 12, 160, 80, 100), (4, 1, 2, 1, 1)],
+    [(1000, 30, 400, 200, 250), (400, 12, 160, 80, 100), (4, 2, 2, 1, 1)],
 )
 def test_the_proportions_stay(tmp_path, iters, warm, alone, interval, drawn):
     settings = demo.Settings(iters=iters, data_root=str(tmp_path))

@@ -147,6 +147,25 @@ def test_exported_config(trained, export, tmp_path):
     Compose(cfg.test_pipeline)
 
 
+def test_mmengines_marks_stay_behind(trained, export, tmp_path):
+    """They are in configs that inherit from ``mmsemi::…``."""
+    config, checkpoint, _ = trained()
+    cfg = Config.fromfile(config)
+    loader = cfg.test_dataloader
+    places = [cfg.model, cfg.visualizer, cfg.vis_backends[0], cfg.test_evaluator]
+    places += [loader, loader.sampler, loader.dataset, loader.dataset.pipeline[0]]
+    for place in places:
+        place._scope_ = 'mmsemi'
+    # the user's own, which does not know the types
+    cfg.default_scope = 'mmseg'
+    cfg.custom_imports = dict(imports=['mmsemi'])
+    cfg.dump(config)
+    assert config.read_text().count("_scope_='mmsemi'") == len(places)
+    export([str(config), str(checkpoint), str(tmp_path / 'out')])
+    text = (tmp_path / 'out/tiny_teacher.py').read_text()
+    assert 'mmsemi' not in text and '_scope_' not in text
+
+
 def test_the_papers_decoder_says_that_it_needs_mmsemi(
     trained, export, tiny_segmentor, tmp_path, capsys
 ):

@@ -21,8 +21,8 @@ from PIL import Image
 from torch import nn
 
 from mmsemi.datasets import UnlabeledDataset
-from mmsemi.datasets.pseudo_label_store import PseudoLabelStore
-from mmsemi.engine.pseudo_labeling import generate_pseudo_labels
+from mmsemi.labeling.pseudo_label_store import PseudoLabelStore
+from mmsemi.labeling.pseudo_labeling import generate_pseudo_labels
 from mmsemi.models.utils.tta import tta_probabilities
 from mmsemi.registry import MODELS
 

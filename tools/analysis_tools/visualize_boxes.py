@@ -29,9 +29,9 @@ from torch import Tensor
 from mmsemi.datasets.label_maps import read_label_map
 from mmsemi.engine.panels import GAP, colour_labels, row
 from mmsemi.engine.runner.launch import check_checkpoint
-from mmsemi.recipes.read import load_stage
 from mmsemi.models import SelfCorrect
 from mmsemi.models.utils.box_batches import stack_box_labels
+from mmsemi.recipes.read import load_stage
 from mmsemi.registry import DATASETS, MODELS
 
 TITLE = 14

@@ -3,10 +3,10 @@
 from typing import Any
 
 from mmengine.hooks import Hook
-from mmengine.model import is_model_wrapper
 from mmengine.runner import Runner
 
 from mmsemi.engine.checks import check_training
+from mmsemi.engine.unwrap import unwrapped
 from mmsemi.models.utils.ema import BUFFERS, ema_update, warmup_decay
 from mmsemi.models.utils.lengths import check_length, steps
 from mmsemi.registry import HOOKS
@@ -130,7 +130,7 @@ class MeanTeacherHook(Hook):
 
     @staticmethod
     def _model(runner: Runner) -> Any:
-        model = runner.model.module if is_model_wrapper(runner.model) else runner.model
+        model = unwrapped(runner)
         if not (hasattr(model, 'student') and hasattr(model, 'teacher')):
             raise TypeError(
                 f'MeanTeacherHook needs a model with student and teacher, got '

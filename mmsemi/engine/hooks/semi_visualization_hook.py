@@ -1,7 +1,5 @@
 """Pictures of the pseudo-labels while they are being learned from."""
 
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -10,10 +8,9 @@ import numpy as np
 import torch
 from mmengine.dist import master_only
 from mmengine.hooks import Hook
-from mmengine.model import is_model_wrapper
 from mmengine.runner import Runner
 from mmseg.structures import SegDataSample
-from torch import Tensor, nn
+from torch import Tensor
 
 from mmsemi.datasets.atomic import replacing
 from mmsemi.datasets.label_maps import read_label_map
@@ -24,6 +21,7 @@ from mmsemi.engine.panels import (
     hatch,
     row,
 )
+from mmsemi.engine.unwrap import evaluating, unwrapped
 from mmsemi.models.utils.lengths import check_length, steps
 from mmsemi.models.utils.pseudo_label import entropy
 from mmsemi.registry import HOOKS
@@ -112,7 +110,7 @@ class SemiVisualizationHook(Hook):
     @master_only
     @torch.no_grad()
     def _draw(self, runner: Runner, done: int, threshold: Tensor | None) -> None:
-        model = runner.model.module if is_model_wrapper(runner.model) else runner.model
+        model = unwrapped(runner)
         name = 'teacher' if 'teacher' in model.networks() else model.predict_on
         limit = float('inf') if threshold is None else float(threshold)
         folder = Path(runner.work_dir) / 'vis_data' / 'pseudo_labels'
@@ -158,15 +156,3 @@ def predict_prob(model: Any, image: np.ndarray) -> Tensor:
     batch = model.data_preprocessor(batch, False)
     result = model(**batch, mode='predict')[0]
     return result.seg_logits.data.float().softmax(0).cpu()
-
-
-@contextmanager
-def evaluating(model: nn.Module) -> Iterator[None]:
-    """Switch to eval mode inside the block, and each module back after it."""
-    modes = [(module, module.training) for module in model.modules()]
-    model.eval()
-    try:
-        yield
-    finally:
-        for module, mode in modes:
-            module.training = mode

@@ -3,10 +3,10 @@
 from typing import Any
 
 from mmengine.hooks import Hook
-from mmengine.model import is_model_wrapper
 from mmengine.runner import Runner
 
 from mmsemi.engine.checks import check_training
+from mmsemi.engine.unwrap import unwrapped
 from mmsemi.registry import HOOKS
 
 
@@ -40,4 +40,4 @@ class SetIterHook(Hook):
 
     @staticmethod
     def _model(runner: Runner) -> Any:
-        return runner.model.module if is_model_wrapper(runner.model) else runner.model
+        return unwrapped(runner)

@@ -140,7 +140,8 @@ def resolve_schedules(schedules: Any, max_iters: int) -> Any:
     Args:
         schedules: ``param_scheduler`` of a config: a schedule, a list of schedules, or
             for several optimisers a dict of such. A share of the training in ``begin``
-            or ``end`` becomes steps, at least 1; what is built already stays.
+            or ``end`` becomes steps, at least 2, since mmengine's warm-up of one step
+            stays at its low rate; what is built already stays.
         max_iters: Steps of the whole training, where a schedule without ``end`` ends.
 
     Returns:
@@ -176,7 +177,9 @@ def _resolve_schedule(schedule: Mapping, max_iters: int) -> Mapping:
                 f'the schedule {name} counts epochs, and its {key}={length} is a share '
                 'of the steps: set by_epoch=False'
             )
-        resolved[key] = max(1, steps(length, max_iters, f'{name}.{key}'))
+        number = max(2, steps(length, max_iters, f'{name}.{key}'))
+        # so that one or two steps can be trained, too
+        resolved[key] = min(number, max_iters - (key == 'begin'))
     begin, end = resolved.get('begin', 0), resolved.get('end', max_iters)
     if not in_epochs and begin >= end:
         raise ValueError(

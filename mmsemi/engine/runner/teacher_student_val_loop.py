@@ -5,11 +5,11 @@ from collections.abc import Sequence
 
 import torch
 from mmengine.evaluator import Evaluator
-from mmengine.model import is_model_wrapper
 from mmengine.runner import Runner, ValLoop
 from mmengine.runner.amp import autocast
 from torch.utils.data import DataLoader
 
+from mmsemi.engine.unwrap import unwrapped
 from mmsemi.registry import LOOPS
 
 
@@ -41,7 +41,7 @@ class TeacherStudentValLoop(ValLoop):
         fp16: bool = False,
     ) -> None:
         super().__init__(runner, dataloader, evaluator, fp16=fp16)
-        model = runner.model.module if is_model_wrapper(runner.model) else runner.model
+        model = unwrapped(runner)
         self.names: list[str] = list(getattr(model, 'networks', dict)())
         if self.names and model.predict_on not in self.names:
             self.names.append(model.predict_on)

@@ -18,8 +18,8 @@ class AffinityNet(BaseModel):
 
     `Learning pixel-level semantic affinity
     <https://arxiv.org/abs/1803.10464>`_. It learns from seeds that are sure, as
-    :class:`mmsemi.engine.CamHook` writes them, which pixels nearer than ``radius``
-    are of one class; :class:`mmsemi.engine.RandomWalkHook` then spreads the seeds.
+    :class:`mmsemi.labeling.CamHook` writes them, which pixels nearer than ``radius``
+    are of one class; :class:`mmsemi.labeling.RandomWalkHook` then spreads the seeds.
 
     Differences: a label of the feature's size is the nearest pixel's (TransCAM; PSA
     takes the mean of the scores over 8x8 pixels, before they are labels); padding is

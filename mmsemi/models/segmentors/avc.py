@@ -40,7 +40,7 @@ class AVC(BaseModel):
     is TransCAM (backbone ConformerCam) or PSA's classifier (backbone ResNet38).
 
     Walk-through: UnlabeledDataset -> LoadImageTags -> PackSemiInputs -> :meth:`loss`,
-    with SetIterHook if there is the term -> :class:`mmsemi.engine.CamHook`. No mask
+    with SetIterHook if there is the term -> :class:`mmsemi.labeling.CamHook`. No mask
     is opened.
 
     Args:

@@ -53,8 +53,7 @@ class CPS(SemiBaseSegmentor):
     Args:
         segmentor: Config of both networks, any mmseg segmentor.
         cps_weight: Weight of the cross supervision (lambda). Defaults to 1.5, the
-            paper's for VOC; 6 for Cityscapes. The released code has 1 and 5 with
-            CutMix.
+            released code's for VOC; it has 6 for Cityscapes, and 1 and 5 with CutMix.
         cutmix: Mix the unlabelled images. Defaults to False.
         warmup_iters: Steps at the start without cross supervision, or their share of
             the training (between 0 and 1); needs SetIterHook. Not the paper's, whose

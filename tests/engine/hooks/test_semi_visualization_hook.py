@@ -10,7 +10,8 @@ from mmengine.runner import Runner
 from PIL import Image
 
 from mmsemi.engine import SemiVisualizationHook
-from mmsemi.engine.hooks.semi_visualization_hook import evaluating, predict_prob
+from mmsemi.engine.hooks.semi_visualization_hook import predict_prob
+from mmsemi.engine.unwrap import evaluating
 from mmsemi.models.utils.pseudo_label import entropy
 
 NUMBERS = itertools.count()

@@ -211,14 +211,19 @@ def test_schedules_go_on_after_a_resume(train, tmp_path):
 
 
 @pytest.mark.parametrize(
-    ('total', 'ends'), [(1000, [30, 1000]), (40, [1, 40]), (4, [1, 4])]
+    ('total', 'end', 'begin'),
+    [(1000, 30, 30), (100, 3, 3), (40, 2, 2), (4, 2, 2), (2, 2, 1), (1, 1, 0)],
 )
-def test_resolve_schedules(total, ends):
+def test_resolve_schedules(train, total, end, begin):
     schedules = [LINEAR | dict(begin=0, end=0.03), POLY | dict(begin=0.03)]
     warm, poly = resolve_schedules(schedules, total)
-    assert (warm['begin'], warm['end'], poly['begin']) == (0, ends[0], ends[0])
+    assert (warm['begin'], warm['end'], poly['begin']) == (0, end, begin)
     assert 'end' not in poly
     assert schedules[0]['end'] == 0.03
+    if total <= 4:
+        # the full rate is reached
+        rates = train(dict(max_iters=total), schedules).rates
+        assert rates == pytest.approx([0.001, 0.1, 0.1, 0][:total])
 
 
 def test_resolve_schedules_of_all_kinds():

@@ -125,6 +125,16 @@ def test_weight_over_time(step, weight):
     assert model.weight_now() == pytest.approx(0.1)
 
 
+def test_warm_up_in_steps():
+    steps, share = make_avc(warmup=20), make_avc(warmup=0.2)
+    for iteration in (0, 19, 20, 29, 99):
+        for model in (steps, share):
+            model.set_iter(iteration, 100)
+        assert steps.weight_now() == share.weight_now()
+    with pytest.raises(ValueError, match=r'AVC warmup=20: .* consistency term is used'):
+        steps.set_iter(0, 20)
+
+
 def test_every_parameter_has_a_gradient_in_the_warm_up(batch):
     model = make_avc().train()
     model.set_iter(0, 100)
