@@ -169,6 +169,6 @@ KNOWN = {*names_of(Runner), *TOP, 'find_unused_parameters', 'stages', 'sync_bn'}
 KNOWN |= {'activation_checkpointing', 'efficient_conv_bn_eval', 'compile'}
 # variables of config files, which look like those
 HABITUAL = {
-    *('train_pipeline', 'val_pipeline', 'test_pipeline', 'mode', 'modes', 'experiment'),
+    *('train_pipeline', 'val_pipeline', 'test_pipeline', 'mode', 'experiment'),
     *('train_loader', 'val_loader', 'test_loader', 'preprocessor', 'evaluator'),
 }

@@ -73,11 +73,12 @@ def _check_length(cfg: Config, where: str) -> None:
         parts = sampler.get('num_per_source') or ['unlabeled']
         raise ValueError(f'{where}: {endless(kind, loop.get("max_epochs"), parts)}')
     lengths = {key: loop[key] for key in ('max_iters', 'max_epochs') if loop.get(key)}
-    for key in ('max_iters', 'max_epochs'):
+    for key, right in (('max_iters', _is_count), ('max_epochs', _is_positive)):
         length = loop.get(key)
-        if length is not None and not _is_count(length):
+        if length is not None and not right(length):
+            what = 'an integer' if right is _is_count else 'a number'
             raise ValueError(
-                f'{where}: train_cfg.{key} = {length!r}: give an integer above 0'
+                f'{where}: train_cfg.{key} = {length!r}: give {what} above 0'
             )
     if not lengths:
         raise ValueError(f'{where}: train_cfg has no length: give max_iters')
@@ -88,6 +89,10 @@ def _check_length(cfg: Config, where: str) -> None:
             resolve_schedules(copy.deepcopy(list(schedules)), loop.max_iters)
         except ValueError as error:
             raise ValueError(f'{where}: {error}') from error
+
+
+def _is_positive(value: Any) -> bool:
+    return isinstance(value, (int, float)) and not isinstance(value, bool) and value > 0
 
 
 def _is_count(value: Any) -> bool:

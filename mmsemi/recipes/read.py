@@ -113,7 +113,7 @@ def _entries(cfg: Config, file: str) -> dict[str, dict]:
     entries: Any = cfg.stages
     if isinstance(entries, (list, tuple)):
         raise ValueError(
-            f'{file}: stages is a list, the form of mmsemi 0.1: write a dict, '
+            f'{file}: stages is a list, the form of earlier versions: write a dict, '
             'stages=dict(supervised=dict(train_cfg=…), retrain=dict(…)), whose values '
             'are changes of this config'
         )
