@@ -7,10 +7,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from mmengine.config import Config
+from mmengine.config import Config, ConfigDict
 
-from mmsemi.engine.runner.recipe import read_recipe
-from mmsemi.engine.runner.stage import Stage
+from mmsemi.datasets.multi_source_dataset import fill_parts
+from mmsemi.engine.runner.multi_source_train_loop import epoch_steps
+from mmsemi.recipes.read import read_stages
+from mmsemi.recipes.stage import Stage
 
 CONFIGS = Path(__file__).resolve().parents[2] / 'configs'
 NAME = re.compile(
@@ -21,6 +23,8 @@ NAME = re.compile(
 )
 # Trained in one go with a network that is neither U2PL's nor mmseg's own.
 OWN_NETWORK = ('cps', 'cps-cutmix', 'fixmatch', 'unimatch')
+# Images of the published lists, labelled or not.
+TOTAL = {'voc12aug': 10582, 'cityscapes': 2975}
 
 
 class Leaf:
@@ -50,7 +54,7 @@ class Leaf:
         """The stages of a recipe, none of another config."""
         if not self.is_recipe:
             return []
-        return read_recipe(Config.fromfile(self.path), 'work')
+        return read_stages(Config.fromfile(self.path), 'work')
 
     @cached_property
     def cfg(self) -> Config:
@@ -58,6 +62,24 @@ class Leaf:
         if self.stages:
             return self.stages[-1].config()
         return Config.fromfile(self.path)
+
+    @cached_property
+    def length(self) -> int:
+        """Steps of the training on the published lists and the GPUs of the name."""
+        loop = self.cfg.train_cfg
+        if loop.get('max_iters') is not None:
+            return loop.max_iters
+        part = loop.get('epoch_of', 'unlabeled')
+        data, labeled = (
+            self.name['data'].split('-')[0],
+            int(self.name['data'].split('-')[-1]),
+        )
+        size = labeled if part == 'labeled' else TOTAL[data] - labeled
+        per_gpu = self.cfg.train_dataloader.sampler.num_per_source[part]
+        epoch = epoch_steps(
+            size, per_gpu, int(self.name['gpus']), loop.get('drop_last', True)
+        )
+        return round(loop.max_epochs * epoch)
 
     @property
     def released_head(self) -> str | None:
@@ -112,7 +134,9 @@ class Leaf:
         if 'every' in dataset:
             # masks and labels in one part, drawn from alike
             return dict(zip(('labeled', 'pseudo'), dataset.every.datasets, strict=True))
-        return {name: part for name, part in dataset.items() if isinstance(part, dict)}
+        parts = {name: part for name, part in dataset.items() if isinstance(part, dict)}
+        filled = fill_parts(parts, dataset.get('split'), dataset.get('data_root'))
+        return ConfigDict(filled)
 
     @staticmethod
     def steps(pipelines: Any) -> list[dict]:
