@@ -9,8 +9,8 @@ from typing import Any
 import pytest
 from mmengine.config import Config
 
-from mmsemi.engine.runner.recipe import read_recipe
-from mmsemi.engine.runner.stage import Stage
+from mmsemi.recipes.read import read_stages
+from mmsemi.recipes.stage import Stage
 
 CONFIGS = Path(__file__).resolve().parents[2] / 'configs'
 NAME = re.compile(
@@ -50,7 +50,7 @@ class Leaf:
         """The stages of a recipe, none of another config."""
         if not self.is_recipe:
             return []
-        return read_recipe(Config.fromfile(self.path), 'work')
+        return read_stages(Config.fromfile(self.path), 'work')
 
     @cached_property
     def cfg(self) -> Config:

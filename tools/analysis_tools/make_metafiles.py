@@ -15,7 +15,7 @@ from pathlib import Path
 from mmengine.config import Config
 from mmengine.fileio import dump, load
 
-from mmsemi.engine.runner.recipe import load_stage
+from mmsemi.recipes.read import load_stage
 
 ROOT = Path(__file__).resolve().parents[2]
 NAME = re.compile(
