@@ -202,7 +202,7 @@ def test_models(row):
 
 
 def test_mixture_and_length(row):
-    method, data = row.kind
+    _, data = row.kind
     big = data in SIZES
     length = {'toyvoc': 1000, 'camvid': 2500}.get(data, 30000)
     per_gpu = 4 if big else 8
