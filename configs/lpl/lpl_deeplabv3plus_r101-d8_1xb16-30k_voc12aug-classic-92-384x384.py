@@ -8,7 +8,7 @@ _base_ = [
 stages = dict(
     lpl=dict(
         **_base_.tagged,
-        default_hooks=dict(pseudo_labels=dict(tags=_base_.tags)),
+        default_hooks=dict(pseudo_labels=dict(tags=_base_.tag_file)),
         optim_wrapper=dict(optimizer=dict(lr=0.001)),
         train_cfg=dict(max_iters=20000),
         train_dataloader=dict(sampler=dict(num_per_source=dict(labeled=5, weak=5))),

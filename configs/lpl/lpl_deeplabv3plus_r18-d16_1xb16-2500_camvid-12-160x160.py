@@ -10,7 +10,7 @@ stages = dict(
         **_base_.tagged,
         method=dict(background=False),
         default_hooks=dict(
-            pseudo_labels=dict(tags=_base_.tags, scales=[0.75, 1.0, 1.25])
+            pseudo_labels=dict(tags=_base_.tag_file, scales=[0.75, 1.0, 1.25])
         ),
     ),
     retrain=dict(

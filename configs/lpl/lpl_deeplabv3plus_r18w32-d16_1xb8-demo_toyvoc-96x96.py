@@ -8,7 +8,7 @@ _base_ = [
 stages = dict(
     lpl=dict(
         **_base_.tagged,
-        default_hooks=dict(pseudo_labels=dict(tags=_base_.tags, scales=[1.0])),
+        default_hooks=dict(pseudo_labels=dict(tags=_base_.tag_file, scales=[1.0])),
     ),
     retrain=dict(
         train_dataloader=dict(

@@ -2,11 +2,11 @@
 # with tags (`weak`), and those with labels of the first stage (`pseudo`).
 # configs/lpl/README.md says how the files of tags are made.
 _base_ = './camvid.py'
-tags = _base_.data_root + 'tags.json'
+tag_file = _base_.data_root + 'tags.json'
 load_tags = dict(
     type='LoadImageTags',
     format='file',
-    path=tags,
+    path=tag_file,
     img_folder=_base_.data_root + 'images/train',
     img_suffix='.jpg',
     classes='CamVidDataset',

@@ -2,11 +2,11 @@
 # with tags (`weak`), and those with labels of the first stage (`pseudo`). tools/demo.py
 # and make_toyvoc.py write its tags.json.
 _base_ = './toyvoc.py'
-tags = _base_.data_root + 'tags.json'
+tag_file = _base_.data_root + 'tags.json'
 load_tags = dict(
     type='LoadImageTags',
     format='file',
-    path=tags,
+    path=tag_file,
     img_folder=_base_.data_root + 'JPEGImages',
     img_suffix='.jpg',
     classes='ToyVOCDataset',

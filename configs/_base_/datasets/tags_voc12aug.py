@@ -4,11 +4,11 @@
 # files of tags are made.
 _base_ = './voc12aug.py'
 crop_size = (384, 384)
-tags = _base_.data_root + 'tags.json'
+tag_file = _base_.data_root + 'tags.json'
 load_tags = dict(
     type='LoadImageTags',
     format='file',
-    path=tags,
+    path=tag_file,
     img_folder=_base_.data_root + 'JPEGImages',
     img_suffix='.jpg',
     classes='PascalVOCDataset',
