@@ -329,13 +329,14 @@ def test_data_may_lie_elsewhere(row):
     )
     root = roots[row.kind[1]]
     for name in row.stages:
-        options = {'train_dataloader.dataset.split': 'mine'}
+        whole = row.name['data'].split('-')[-1] in WHOLE.values()
+        options = {} if whole else {'train_dataloader.dataset.split': 'mine'}
         cfg = filled(load_stage(str(row.path), options, name or None))
         nodes = [cfg.train_dataloader, cfg.val_dataloader, cfg.tta_pipeline]
         assert {node['data_root'] for node in walk(nodes) if 'data_root' in node} == {
             root
         }
-        if row.name['data'].split('-')[-1] not in WHOLE.values():
+        if not whole:
             parts = list(cfg.train_dataloader.dataset.values())
             lists = [part['ann_file'] for part in walk(parts) if 'ann_file' in part]
             assert lists and all(path.startswith('mine/') for path in lists)
