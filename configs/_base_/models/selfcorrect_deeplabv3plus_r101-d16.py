@@ -1,5 +1,5 @@
-# DeepLabV3+ of self-correcting networks with a ResNet-50-v1c, output stride 16: decoder
-# and ASPP as in the paper's, which has an Xception-65.
+# DeepLabV3+ of self-correcting networks with a ResNet-101-v1c, output stride 16:
+# decoder and ASPP as in the paper's, which has an Xception-65.
 norm_cfg = dict(type='SyncBN', requires_grad=True)
 model = dict(
     type='EncoderDecoder',
@@ -14,7 +14,7 @@ model = dict(
     ),
     backbone=dict(
         type='ResNetV1c',
-        depth=50,
+        depth=101,
         num_stages=4,
         out_indices=(0, 1, 2, 3),
         strides=(1, 2, 2, 1),
@@ -23,7 +23,7 @@ model = dict(
         norm_eval=False,
         style='pytorch',
         contract_dilation=True,
-        init_cfg=dict(type='Pretrained', checkpoint='open-mmlab://resnet50_v1c'),
+        init_cfg=dict(type='Pretrained', checkpoint='open-mmlab://resnet101_v1c'),
     ),
     decode_head=dict(
         type='DepthwiseSeparableASPPHead',
