@@ -44,10 +44,10 @@ train_dataloader = dict(
     sampler=dict(type='MultiSourceSampler', num_per_source=dict(labeled=8)),
     dataset=dict(
         type='MultiSourceDataset',
+        data_root=data_root,
         split='splits/12',
         labeled=dict(
             type='CamVidDataset',
-            data_root=data_root,
             data_prefix=dict(img_path='images/train', seg_map_path='annotations/train'),
             pipeline=train_pipeline,
         ),

@@ -40,10 +40,10 @@ train_dataloader = dict(
     sampler=dict(type='MultiSourceSampler', num_per_source=dict(labeled=4)),
     dataset=dict(
         type='MultiSourceDataset',
+        data_root=data_root,
         split='splits/186',
         labeled=dict(
             type='CityscapesDataset',
-            data_root=data_root,
             data_prefix=dict(img_path='leftImg8bit/train', seg_map_path='gtFine/train'),
             pipeline=train_pipeline,
         ),

@@ -46,10 +46,10 @@ train_dataloader = dict(
     sampler=dict(type='MultiSourceSampler', num_per_source=dict(labeled=8)),
     dataset=dict(
         type='MultiSourceDataset',
+        data_root=data_root,
         split='splits/seed0/24',
         labeled=dict(
             type='ToyVOCDataset',
-            data_root=data_root,
             data_prefix=dict(img_path='JPEGImages', seg_map_path='SegmentationClass'),
             pipeline=train_pipeline,
         ),

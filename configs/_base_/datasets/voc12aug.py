@@ -40,10 +40,10 @@ train_dataloader = dict(
     sampler=dict(type='MultiSourceSampler', num_per_source=dict(labeled=8)),
     dataset=dict(
         type='MultiSourceDataset',
+        data_root=data_root,
         split='splits/classic/92',
         labeled=dict(
             type='PascalVOCDataset',
-            data_root=data_root,
             data_prefix=dict(
                 img_path='JPEGImages', seg_map_path='SegmentationClassAug'
             ),
