@@ -9,8 +9,8 @@ from typing import Any
 import pytest
 from mmengine.config import Config
 
-from mmsemi.engine.runner.recipe import read_recipe
-from mmsemi.engine.runner.stage import Stage
+from mmsemi.recipes.read import read_stages
+from mmsemi.recipes.stage import Stage
 
 CONFIGS = Path(__file__).resolve().parents[2] / 'configs'
 NAME = re.compile(
@@ -50,7 +50,7 @@ class Leaf:
         """The stages of a recipe, none of another config."""
         if not self.is_recipe:
             return []
-        return read_recipe(Config.fromfile(self.path), 'work')
+        return read_stages(Config.fromfile(self.path), 'work')
 
     @cached_property
     def cfg(self) -> Config:
@@ -62,11 +62,7 @@ class Leaf:
     @property
     def released_head(self) -> str | None:
         """The head of ST++'s (or UniMatch's) released code that the name promises."""
-        heads = {
-            'deeplabv3plus': 'DeepLabV3PlusHead',
-            'pspnet': 'PSPHead',
-            'deeplabv2': 'DeepLabV2Head',
-        }
+        heads = {'deeplabv3plus': 'DeepLabV3PlusHead', 'pspnet': 'PSPHead'}
         return (
             heads[self.name['head']]
             if (self.is_recipe or self.name['method'] in OWN_NETWORK)
@@ -78,7 +74,7 @@ class Leaf:
     def head_factor(self) -> int:
         """How many times the backbone's learning rate that of the head is."""
         name = self.name
-        if self.released_head == 'DeepLabV2Head' or name['method'].startswith('cps'):
+        if name['method'].startswith('cps'):
             return 1
         recipe = self.is_self_training and self.released_head
         return 10 if recipe or 'voc12aug' in name['data'] else 1
