@@ -15,12 +15,8 @@ from torch import nn
 
 import mmsemi  # noqa: F401
 from mmsemi.engine.runner.launch import adapt_to_machine, check_checkpoint
-from mmsemi.labeling.labeling_setup import (
-    choose_networks,
-    images_to_label,
-    make_manifest,
-    tags_to_label,
-)
+from mmsemi.labeling.images import images_to_label, tags_to_label
+from mmsemi.labeling.networks import choose_networks, make_manifest
 from mmsemi.labeling.pseudo_label_store import PseudoLabelStore
 from mmsemi.labeling.pseudo_labeling import generate_pseudo_labels
 from mmsemi.models.utils.tta import FUSIONS

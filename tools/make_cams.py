@@ -19,7 +19,8 @@ from mmsemi.engine.runner.launch import adapt_to_machine, check_checkpoint
 from mmsemi.labeling.cam_evaluation import evaluate_cams
 from mmsemi.labeling.cam_store import CamStore
 from mmsemi.labeling.image_batches import image_ids
-from mmsemi.labeling.labeling_setup import images_to_label, make_manifest
+from mmsemi.labeling.images import images_to_label
+from mmsemi.labeling.networks import make_manifest
 from mmsemi.labeling.pseudo_labeling import truth_files
 from mmsemi.labeling.seed_setup import seed_tags
 from mmsemi.labeling.seeds import make_cams

@@ -16,7 +16,8 @@ from mmengine.runner import load_checkpoint
 import mmsemi  # noqa: F401
 from mmsemi.engine.runner.launch import adapt_to_machine, check_checkpoint
 from mmsemi.labeling.cam_store import CamStore
-from mmsemi.labeling.labeling_setup import images_to_label, weights_sha256
+from mmsemi.labeling.images import images_to_label
+from mmsemi.labeling.networks import weights_sha256
 from mmsemi.labeling.pseudo_label_store import PseudoLabelStore
 from mmsemi.labeling.random_walk import walk_seeds
 from mmsemi.labeling.seed_setup import (

@@ -51,7 +51,7 @@ def _filled(source: Any, subset: str, split: str | None, data_root: str | None) 
         return source
     if data_root is not None and source.get('data_root') is None:
         source['data_root'] = data_root
-    if split is not None and not source.get('ann_file'):
+    if split is not None and 'ann_file' not in source:
         source['ann_file'] = os.path.join(split, f'{subset}.txt')
     return source
 

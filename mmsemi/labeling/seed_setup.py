@@ -13,7 +13,7 @@ from mmsemi.registry import DATASETS
 
 from .cam_store import CamStore
 from .image_batches import image_ids
-from .labeling_setup import tags_to_label
+from .images import tags_to_label
 from .pseudo_label_store import PseudoLabelStore
 from .pseudo_labeling import _Tally
 

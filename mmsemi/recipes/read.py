@@ -8,7 +8,7 @@ from typing import Any
 
 from mmengine.config import Config
 
-from mmsemi.labeling.labeling_setup import part_images
+from mmsemi.labeling.images import part_images
 
 from .config import (
     TRAINING_KEYS,
@@ -64,6 +64,7 @@ def read_stages(
         merged = _merged(cfg, change, common | own[name], where)
         check_keys(merged, where)
         raw = _as_trained(merged, number, where)
+        _refuse_unfilled(common | own[name], raw, where)
         if amp:
             enable_amp(raw)
         stage = Stage(name, root / name, raw, root)
@@ -167,26 +168,48 @@ def _refuse_unread(options: dict, cfg: Config, where: str) -> None:
             continue
         read = {k: v for k, v in cfg.to_dict().items() if k in TRAINING_KEYS}
         places = list(dict.fromkeys(_places(read, first)))
-        why = 'is a variable of the file, read no more' if first in cfg else 'is no key'
-        hint = nearest(first, TRAINING_KEYS)
+        problem = f'{where} has no key {first!r}: {nearest(first, TRAINING_KEYS)}'
+        if first in cfg:
+            problem = (
+                f'{first!r} is a variable of {where}, which nothing reads once the '
+                'file is read: change the keys that were made of it'
+            )
         if places:
-            hint = f'set {" and ".join(places[:6])}'
-        raise ValueError(f'--cfg-options {key}: {first!r} {why} of {where}: {hint}')
+            problem = f'{problem.partition(":")[0]}: set {" and ".join(places[:6])}'
+        raise ValueError(f'--cfg-options {key}: {problem}')
 
 
 def _places(value: Any, name: str, key: str = '') -> Iterator[str]:
-    """Yield the paths of keys of a name; a set of parts comes before its parts."""
+    """Yield the paths of keys of a name, or of where a set of parts takes it."""
     if not isinstance(value, Mapping):
         return
-    known = set(value)
-    if 'MultiSourceDataset' in str(value.get('type')):
-        known |= {'split', 'data_root'}
-    if name in known:
+    if name in value:
         yield f'{key}.{name}' if key else name
-        if name not in value or 'MultiSourceDataset' in str(value.get('type')):
-            return
+        return
+    found: list[str] = []
     for inner, item in value.items():
-        yield from _places(item, name, f'{key}.{inner}' if key else inner)
+        found += _places(item, name, f'{key}.{inner}' if key else inner)
+    if not found and 'MultiSourceDataset' in str(value.get('type')):
+        found = [f'{key}.{name}'] * (name in FILLED)
+    yield from found
+
+
+FILLED = dict(split='ann_file', data_root='data_root')
+"""What a set of parts takes once for all, and what it fills in a part without one."""
+
+
+def _refuse_unfilled(options: dict, cfg: Config, where: str) -> None:
+    """Refuse an option for all parts if each part has its own."""
+    for name, filled in FILLED.items():
+        key = f'train_dataloader.dataset.{name}'
+        dataset: Any = (cfg.get('train_dataloader') or {}).get('dataset') or {}
+        parts = {k: v for k, v in dataset.items() if isinstance(v, Mapping)}
+        if key in options and parts and all(filled in part for part in parts.values()):
+            raise ValueError(
+                f'--cfg-options {key}={options[key]}: every part of {where} has its '
+                f'own {filled}, which counts: set '
+                + ' and '.join(f'train_dataloader.dataset.{p}.{filled}' for p in parts)
+            )
 
 
 def _merged(cfg: Config, change: dict, options: dict, where: str) -> Config:

@@ -4,11 +4,14 @@ import re
 from collections.abc import Iterator
 from functools import cached_property
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
-from mmengine.config import Config
+from mmengine.config import Config, ConfigDict
 
+from mmsemi.datasets.multi_source_dataset import fill_parts
+from mmsemi.engine.runner.multi_source_train_loop import MultiSourceTrainLoop
 from mmsemi.recipes.read import read_stages
 from mmsemi.recipes.stage import Stage
 
@@ -21,6 +24,23 @@ NAME = re.compile(
 )
 # Trained in one go with a network that is neither U2PL's nor mmseg's own.
 OWN_NETWORK = ('cps', 'cps-cutmix', 'fixmatch', 'unimatch')
+# Images of the published lists, labelled or not.
+TOTAL = {'voc12aug': 10582, 'cityscapes': 2975}
+
+
+class Loader(list):
+    """What the loop reads of a dataloader, with lists as long as the published ones."""
+
+    def __init__(self, data: str, labeled: int, numbers: dict, processes: int) -> None:
+        unlabeled = TOTAL[data] - labeled
+        sizes = dict(labeled=labeled, unlabeled=unlabeled, pseudo=unlabeled)
+        # ST++'s halves
+        sizes |= dict(reliable=unlabeled // 2, unreliable=unlabeled - unlabeled // 2)
+        sources = {name: range(size) for name, size in sizes.items()}
+        self.dataset = SimpleNamespace(sources=sources)
+        self.sampler = SimpleNamespace(
+            num_per_source=numbers, world_size=processes, dataset=self.dataset
+        )
 
 
 class Leaf:
@@ -58,6 +78,23 @@ class Leaf:
         if self.stages:
             return self.stages[-1].config()
         return Config.fromfile(self.path)
+
+    @property
+    def length(self) -> int:
+        """Steps of the training, see :meth:`length_of`."""
+        return self.length_of(self.cfg)
+
+    def length_of(self, cfg: Config) -> int:
+        """Count the steps on the published lists and the GPUs of the name."""
+        if cfg.train_cfg.get('max_iters') is not None:
+            return cfg.train_cfg.max_iters
+        data = self.name['data'].split('-')
+        numbers = cfg.train_dataloader.sampler.num_per_source
+        loader = Loader(data[0], int(data[-1]), numbers, int(self.name['gpus']))
+        loop = cfg.train_cfg.to_dict()
+        assert loop.pop('type') == 'MultiSourceTrainLoop'
+        runner: Any = SimpleNamespace(param_schedulers=None)
+        return MultiSourceTrainLoop(runner, loader, **loop).max_iters
 
     @property
     def released_head(self) -> str | None:
@@ -108,7 +145,9 @@ class Leaf:
         if 'every' in dataset:
             # masks and labels in one part, drawn from alike
             return dict(zip(('labeled', 'pseudo'), dataset.every.datasets, strict=True))
-        return {name: part for name, part in dataset.items() if isinstance(part, dict)}
+        parts = {name: part for name, part in dataset.items() if isinstance(part, dict)}
+        filled = fill_parts(parts, dataset.get('split'), dataset.get('data_root'))
+        return ConfigDict(filled)
 
     @staticmethod
     def steps(pipelines: Any) -> list[dict]:

@@ -1,12 +1,10 @@
 """The recipes of ``configs/``: what each stage learns from, and for how long."""
 
 import math
-from types import SimpleNamespace
 
 import pytest
 
 from mmsemi.datasets.multi_source_dataset import fill_parts
-from mmsemi.engine.runner.multi_source_train_loop import MultiSourceTrainLoop
 from mmsemi.recipes.read import load_stage
 
 PLUS = ['supervised', 'retrain_reliable', 'retrain']
@@ -25,34 +23,6 @@ PUBLISHED = {
 }
 
 pytestmark = pytest.mark.usefixtures('default_scope')
-
-
-class Loader(list):
-    """What the loop reads of a dataloader."""
-
-    def __init__(self, sizes, numbers, processes):
-        sources = {name: range(size) for name, size in sizes.items()}
-        self.dataset = SimpleNamespace(sources=sources)
-        self.sampler = SimpleNamespace(
-            num_per_source=numbers, world_size=processes, dataset=self.dataset
-        )
-
-
-def lengths(recipe, total, labeled):
-    """Count the steps of the stages on lists of these lengths, as the loop does."""
-    unlabeled = total - labeled
-    reliable = unlabeled // 2
-    sizes = dict(labeled=labeled, pseudo=unlabeled, reliable=reliable)
-    sizes['unreliable'] = unlabeled - reliable
-    found = []
-    for cfg in [stage.config() for stage in recipe.stages]:
-        numbers = cfg.train_dataloader.sampler.num_per_source
-        loader = Loader(sizes, numbers, int(recipe.name['gpus']))
-        runner = SimpleNamespace(param_schedulers=None)
-        loop = cfg.train_cfg.to_dict()
-        assert loop.pop('type') == 'MultiSourceTrainLoop'
-        found.append(MultiSourceTrainLoop(runner, loader, **loop).max_iters)
-    return found
 
 
 def released_lengths(total, labeled, epochs):
@@ -76,7 +46,7 @@ def test_length(recipe):
     published = PUBLISHED.get((data[0], labeled))
     if published and epochs in (80, 240):
         assert tuple(expected) == published
-    found = lengths(recipe, TOTAL[data[0]], labeled)
+    found = [recipe.length_of(stage.config()) for stage in recipe.stages]
     assert found == (expected[::2] if method == 'st' else expected)
     # the total batch that the rate is meant for
     assert int(recipe.name['gpus']) * int(recipe.name['batch']) == 16

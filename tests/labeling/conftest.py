@@ -72,3 +72,17 @@ def mixed_images(tmp_path: Path) -> Callable[..., UnlabeledDataset]:
             return UnlabeledDataset(**cfg | changes)
 
     return build
+
+
+@pytest.fixture
+def tiny_list(tiny_images, default_scope) -> Callable[[str], UnlabeledDataset]:
+    """Return ``build(name)``, the images of one of the three lists."""
+
+    def build(name: str) -> UnlabeledDataset:
+        return UnlabeledDataset(
+            data_root=str(tiny_images),
+            ann_file=f'{name}.txt',
+            data_prefix=dict(img_path='images'),
+        )
+
+    return build

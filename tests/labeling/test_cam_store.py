@@ -5,7 +5,7 @@ import json
 import numpy as np
 import pytest
 
-from mmsemi.datasets import cam_store
+from mmsemi.labeling import cam_store
 from mmsemi.labeling.cam_store import CamStore, read_seed
 from mmsemi.labeling.pseudo_label_store import PseudoLabelStore
 

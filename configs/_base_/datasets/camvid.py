@@ -1,14 +1,17 @@
 # CamVid, labelled images only.
 data_root = 'data/camvid/'
 crop_size = (160, 160)
-train_pipeline = [
-    dict(type='LoadImageFromFile'),
-    dict(type='LoadAnnotations'),
+geometry = [
     dict(
         type='RandomResize', scale=(320, 240), ratio_range=(0.75, 1.5), keep_ratio=True
     ),
     dict(type='RandomCrop', crop_size=crop_size),
     dict(type='RandomFlip', prob=0.5),
+]
+train_pipeline = [
+    dict(type='LoadImageFromFile'),
+    dict(type='LoadAnnotations'),
+    *geometry,
     dict(type='PackSegInputs'),
 ]
 test_pipeline = [

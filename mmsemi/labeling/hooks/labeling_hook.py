@@ -13,11 +13,8 @@ from mmsemi.datasets import UnlabeledDataset
 from mmsemi.engine.unwrap import evaluating, unwrapped
 from mmsemi.labeling.crf_folder import check_workers
 from mmsemi.labeling.image_batches import image_ids, plan_batches
-from mmsemi.labeling.labeling_setup import (
-    broadcast_weights,
-    images_to_label,
-    part_images,
-)
+from mmsemi.labeling.images import images_to_label, part_images
+from mmsemi.labeling.networks import broadcast_weights
 from mmsemi.labeling.pseudo_label_folder import MANIFEST, check_label_folder
 from mmsemi.labeling.pseudo_label_store import PseudoLabelStore
 from mmsemi.labeling.pseudo_labeling import truth_files

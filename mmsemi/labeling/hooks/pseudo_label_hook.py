@@ -12,12 +12,8 @@ from torch import Tensor, nn
 from mmsemi.datasets import UnlabeledDataset
 from mmsemi.engine.unwrap import evaluating, unwrapped
 from mmsemi.labeling.ensemble import Ensemble
-from mmsemi.labeling.labeling_setup import (
-    choose_networks,
-    make_manifest,
-    refuse_labeled,
-    tags_to_label,
-)
+from mmsemi.labeling.images import refuse_labeled, tags_to_label
+from mmsemi.labeling.networks import choose_networks, make_manifest
 from mmsemi.labeling.pseudo_label_store import PseudoLabelStore
 from mmsemi.labeling.pseudo_labeling import LabelingResult, generate_pseudo_labels
 from mmsemi.registry import HOOKS

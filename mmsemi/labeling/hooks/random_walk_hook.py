@@ -12,7 +12,7 @@ from mmsemi.datasets import UnlabeledDataset
 from mmsemi.engine.unwrap import unwrapped
 from mmsemi.labeling.cam_store import CamStore
 from mmsemi.labeling.crf_folder import check_crf
-from mmsemi.labeling.labeling_setup import weights_sha256
+from mmsemi.labeling.networks import weights_sha256
 from mmsemi.labeling.pseudo_label_store import PseudoLabelStore
 from mmsemi.labeling.pseudo_labeling import LabelingResult
 from mmsemi.labeling.random_walk import walk_seeds

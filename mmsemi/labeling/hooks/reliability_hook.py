@@ -21,11 +21,8 @@ from mmsemi.datasets import UnlabeledDataset
 from mmsemi.datasets.atomic import replacing, write_splits
 from mmsemi.engine.unwrap import unwrapped
 from mmsemi.labeling.image_batches import image_ids, plan_batches
-from mmsemi.labeling.labeling_setup import (
-    choose_networks,
-    make_manifest,
-    refuse_labeled,
-)
+from mmsemi.labeling.images import refuse_labeled
+from mmsemi.labeling.networks import choose_networks, make_manifest
 from mmsemi.labeling.reliability import score_images, split_by_score
 from mmsemi.registry import HOOKS
 

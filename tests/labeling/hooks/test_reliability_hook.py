@@ -3,9 +3,9 @@ from pathlib import Path
 
 import pytest
 
-from mmsemi.engine.hooks import reliability_hook
 from mmsemi.labeling import ReliabilityHook
-from mmsemi.labeling.labeling_setup import images_to_label
+from mmsemi.labeling.hooks import reliability_hook
+from mmsemi.labeling.images import images_to_label
 from mmsemi.labeling.reliability import score_images
 
 

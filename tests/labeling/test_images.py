@@ -1,75 +1,20 @@
-import copy
 import json
 
 import pytest
 import torch
-from mmengine.config import Config, ConfigDict
+from mmengine.config import Config
 from mmengine.dataset import ConcatDataset, RepeatDataset
 from mmseg.datasets import BaseSegDataset
 
 from mmsemi.datasets import MultiSourceDataset, UnlabeledDataset
-from mmsemi.labeling.labeling_setup import (
-    choose_networks,
+from mmsemi.labeling.images import (
     images_to_label,
-    make_manifest,
     part_images,
     refuse_labeled,
     tags_to_label,
-    weights_sha256,
 )
-from mmsemi.labeling.labeling_setup import (
-    test_pipeline as inference_pipeline,
-)
+from mmsemi.labeling.images import test_pipeline as inference_pipeline
 from mmsemi.labeling.pseudo_label_store import PseudoLabelStore
-from mmsemi.registry import MODELS
-
-
-class Fusion:
-    """A method of two networks that predicts on both."""
-
-    predict_on = 'fusion'
-
-    def __init__(self, *nets):
-        self.nets = dict(zip(('one', 'two'), nets, strict=True))
-
-    def networks(self):
-        return self.nets
-
-
-def test_choose_networks(tiny_net):
-    one, two = tiny_net(0), tiny_net(1)
-    model = Fusion(one, two)
-    assert choose_networks(model) == dict(one=one, two=two)
-    assert list(choose_networks(model, ['two', 'one'])) == ['two', 'one']
-    model.predict_on = 'two'
-    assert choose_networks(model) == dict(two=two)
-    assert choose_networks(one) == dict(model=one)
-
-
-@pytest.mark.parametrize('names', [['three'], ['one', 'one'], []])
-def test_unknown_networks(names, tiny_net):
-    with pytest.raises(ValueError, match=r"name some of \['one', 'two'\], those of"):
-        choose_networks(Fusion(tiny_net(), tiny_net()), names)
-
-
-def test_networks_of_a_method(tiny_segmentor, default_scope):
-    model = MODELS.build(ConfigDict(type='MeanTeacher', segmentor=tiny_segmentor))
-    assert choose_networks(model) == dict(teacher=model.teacher)
-    both = choose_networks(model, ['student', 'teacher'])
-    assert both == dict(student=model.student, teacher=model.teacher)
-
-
-def test_hash_of_the_weights(tiny_net):
-    net = torch.nn.Sequential(tiny_net(), torch.nn.BatchNorm2d(3))
-    first = weights_sha256(net)
-    other = copy.deepcopy(net)
-    assert weights_sha256(other) == first and len(first) == 64
-    other[1].num_batches_tracked += 1
-    assert weights_sha256(other) != first
-    other = copy.deepcopy(net)
-    other[0].conv.weight.data[0, 0, 0, 0] += 1e-7
-    assert weights_sha256(other) != first
-    assert weights_sha256(net.to(torch.bfloat16)) != first
 
 
 def config(**loaders) -> Config:
@@ -112,23 +57,9 @@ def part(tiny_images, name: str, **changes) -> BaseSegDataset:
     return BaseSegDataset(**cfg | changes)
 
 
-@pytest.fixture
-def images(tiny_images, default_scope):
-    """Return ``build(name)``, the images of a list."""
-
-    def build(name: str) -> UnlabeledDataset:
-        return UnlabeledDataset(
-            data_root=str(tiny_images),
-            ann_file=f'{name}.txt',
-            data_prefix=dict(img_path='images'),
-        )
-
-    return build
-
-
 @pytest.mark.parametrize('kind', ['plain', 'sources', 'concat', 'repeat'])
-def test_images_with_true_labels(kind, images, tiny_images):
-    labeled, free = part(tiny_images, 'labeled'), images('unlabeled')
+def test_images_with_true_labels(kind, tiny_list, tiny_images):
+    labeled, free = part(tiny_images, 'labeled'), tiny_list('unlabeled')
     training = dict(
         plain=labeled,
         sources=MultiSourceDataset(labeled=labeled, unlabeled=free),
@@ -138,19 +69,19 @@ def test_images_with_true_labels(kind, images, tiny_images):
     refuse_labeled(free, training)
     message = r'all.txt: 2 of the 6 images to label .*/a.jpg: take them off'
     with pytest.raises(ValueError, match=message):
-        refuse_labeled(images('all'), training)
+        refuse_labeled(tiny_list('all'), training)
 
 
-def test_links_are_followed(images, tiny_images):
+def test_links_are_followed(tiny_list, tiny_images):
     (tiny_images / 'linked').symlink_to(tiny_images / 'images')
     training = part(
         tiny_images, 'labeled', data_prefix=dict(img_path='linked', seg_map_path='m')
     )
     with pytest.raises(ValueError, match='2 of the 6'):
-        refuse_labeled(images('all'), training)
+        refuse_labeled(tiny_list('all'), training)
 
 
-def test_images_with_pseudo_labels_may_be_labelled_again(images, tiny_images):
+def test_images_with_pseudo_labels_may_be_labelled_again(tiny_list, tiny_images):
     folder = tiny_images / 'pseudo'
     PseudoLabelStore(folder, dict(classes=[]), [])
     prefix = dict(img_path='images', seg_map_path='pseudo')
@@ -159,45 +90,13 @@ def test_images_with_pseudo_labels_may_be_labelled_again(images, tiny_images):
         pseudo=part(tiny_images, 'unlabeled', data_prefix=prefix),
         verify_files=False,
     )
-    refuse_labeled(images('unlabeled'), training)
+    refuse_labeled(tiny_list('unlabeled'), training)
     with pytest.raises(ValueError, match='2 of the 6'):
-        refuse_labeled(images('all'), training)
+        refuse_labeled(tiny_list('all'), training)
 
 
-def test_data_sets_that_know_no_files(images):
-    refuse_labeled(images('all'), [dict(inputs=torch.zeros(3))])
-
-
-def test_manifest(images, tiny_net):
-    net = tiny_net()
-    net.test_cfg = ConfigDict(mode='slide', crop_size=(3, 3))
-    classes = dict(classes=('x', 'y', 'z'))
-    made = make_manifest(
-        dict(one=net), images('all'), classes, dict(flip=True), model='m.py'
-    )
-    assert made['model'] == 'm.py' and made['networks'] == ['one']
-    assert made['sha256'] == [weights_sha256(net)] and made['classes'] == [*'xyz']
-    assert made['settings'] == dict(
-        flip=True, test_cfg=dict(mode='slide', crop_size=[3, 3]), pipeline=[], tags=None
-    )
-    assert made['images']['number'] == 6
-    other = make_manifest(dict(one=net), images('unlabeled'), {}, {})
-    assert other['images']['sha256'] != made['images']['sha256']
-    assert other['classes'] == ['0', '1', '2']
-
-
-def test_manifest_knows_the_tags_and_not_their_file(images, tiny_net):
-    def note(tags):
-        nets = dict(one=tiny_net())
-        return make_manifest(nets, images('all'), {}, {}, tags)['settings']['tags']
-
-    tags = torch.zeros(6, 21, dtype=torch.bool)
-    first = note(tags)
-    assert note(tags.clone()) == first and len(first) == 64
-    for row, column in ((0, 0), (5, 20), (2, 9)):
-        other = tags.clone()
-        other[row, column] = True
-        assert note(other) != first
+def test_data_sets_that_know_no_files(tiny_list):
+    refuse_labeled(tiny_list('all'), [dict(inputs=torch.zeros(3))])
 
 
 def write_tags(path, **tags):
@@ -205,12 +104,12 @@ def write_tags(path, **tags):
     return str(path)
 
 
-def test_tags_are_in_the_order_of_the_images(images, tiny_images, tmp_path):
+def test_tags_are_in_the_order_of_the_images(tiny_list, tiny_images, tmp_path):
     (tiny_images / 'mixed.txt').write_text('e\nc\nf\n')
     path = write_tags(
         tmp_path / 't.json', c=['x'], d=['y'], e=['y', 'z'], f=['x'], a=['z']
     )
-    found = tags_to_label(path, images('mixed'), ['background', *'xyz'])
+    found = tags_to_label(path, tiny_list('mixed'), ['background', *'xyz'])
     # no image says whether it has background: all may
     assert found.tolist() == [[1, 0, 1, 1], [1, 1, 0, 0], [1, 1, 0, 0]]
     folder = UnlabeledDataset(
@@ -221,11 +120,11 @@ def test_tags_are_in_the_order_of_the_images(images, tiny_images, tmp_path):
     assert tags_to_label(path, folder, [*'xyz']).tolist() == [[1, 0, 0], [0, 1, 1]]
 
 
-def test_tags_from_xmls(images, tmp_path):
+def test_tags_from_xmls(tiny_list, tmp_path):
     for name, objects in dict(c='xz', d='y', e='yy', f='z').items():
         nodes = ''.join(f'<object><name>{o}</name></object>' for o in objects)
         (tmp_path / f'{name}.xml').write_text(f'<annotation>{nodes}</annotation>')
-    found = tags_to_label(str(tmp_path), images('unlabeled'), [*'xyz'])
+    found = tags_to_label(str(tmp_path), tiny_list('unlabeled'), [*'xyz'])
     assert found.tolist() == [[1, 0, 1], [0, 1, 0], [0, 1, 0], [0, 0, 1]]
 
 
@@ -238,29 +137,29 @@ def test_tags_from_xmls(images, tmp_path):
         (dict(p='x', q='y'), 'none of the 2 images in .* is the file of another'),
     ],
 )
-def test_bad_tags(tags, message, images, tmp_path):
+def test_bad_tags(tags, message, tiny_list, tmp_path):
     path = write_tags(tmp_path / 't.json', **{k: [*v] for k, v in tags.items()})
     with pytest.raises(ValueError, match=message):
-        tags_to_label(path, images('unlabeled'), [*'xyz'])
+        tags_to_label(path, tiny_list('unlabeled'), [*'xyz'])
 
 
-def test_images_of_nothing_but_background(images, tmp_path):
+def test_images_of_nothing_but_background(tiny_list, tmp_path):
     path = write_tags(tmp_path / 't.json', c=['x'], d=['y'], e=[], f=['z'])
     classes = ['background', *'xyz']
     with pytest.raises(ValueError, match=r"'e', has no tag of a class.* allow_empty"):
-        tags_to_label(path, images('unlabeled'), classes)
-    found = tags_to_label(path, images('unlabeled'), classes, allow_empty=True)
+        tags_to_label(path, tiny_list('unlabeled'), classes)
+    found = tags_to_label(path, tiny_list('unlabeled'), classes, allow_empty=True)
     assert found[2].tolist() == [1, 0, 0, 0]
     # no class would be left, or all
     with pytest.raises(ValueError, match=r't\.json has no tag at all for .*e\.'):
-        tags_to_label(path, images('unlabeled'), [*'xyz'], allow_empty=True)
+        tags_to_label(path, tiny_list('unlabeled'), [*'xyz'], allow_empty=True)
 
 
-def test_no_tags(images, tmp_path):
+def test_no_tags(tiny_list, tmp_path):
     with pytest.raises(FileNotFoundError, match=r'no tag file .*t\.json'):
-        tags_to_label(str(tmp_path / 't.json'), images('all'), [*'xyz'])
+        tags_to_label(str(tmp_path / 't.json'), tiny_list('all'), [*'xyz'])
     with pytest.raises(ValueError, match='knows no names of classes'):
-        tags_to_label(str(tmp_path), images('all'), None)
+        tags_to_label(str(tmp_path), tiny_list('all'), None)
 
 
 def with_parts(**dataset) -> Config:
