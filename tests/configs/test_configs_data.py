@@ -101,16 +101,15 @@ def test_last_stage_finds_the_labels_of_the_others(leaves, tmp_path, kind):
         for leaf in leaves
         if (leaf.name['method'], leaf.name['data'].split('-')[0]) == ('st', kind)
     )
-    root, dataset = str(tmp_path), 'train_dataloader.dataset'
-    options = {f'{dataset}.data_root': root, f'{dataset}.split': split}
-    for part in ('labeled', 'pseudo'):
-        options[f'{dataset}.{part}.data_root'] = root
-    recipe = read_stages(Config.fromfile(leaf.path), str(tmp_path / 'work'), options)
+    recipe = read_stages(Config.fromfile(leaf.path), str(tmp_path / 'work'))
     labels = tmp_path / 'work/supervised/pseudo_labels/aachen'
     labels.mkdir(parents=True)
     Image.fromarray(np.full((48, 64), 3, np.uint8)).save(labels / 'b.png')
     cfg = recipe[1].config({'{work_dir}': str(tmp_path / 'work')})
-    dataset = DATASETS.build(cfg.train_dataloader.dataset)
+    parts = cfg.train_dataloader.dataset
+    for place in (parts, parts.labeled, parts.pseudo):
+        place.data_root = str(tmp_path)
+    dataset = DATASETS.build({**parts, 'split': split})
     true, pseudo = (
         set(dataset[i]['data_samples'].gt_sem_seg.data.unique().tolist())
         for i in range(2)

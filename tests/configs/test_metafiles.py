@@ -33,8 +33,8 @@ def test_published_numbers_are_those_of_the_next_column():
         '| split | published mIoU | R-101 | own head |\n| --- | --- | --- | --- |\n'
         '| 1 | 67.98 | [config](a.py) | [config](b.py) |\n'
         '| 2 | - | [config](c.py) | - |\n\n'
-        '| split | mIoU | R-101 |\n| --- | --- | --- |\n| 1 | 5.0 | [config](d.py) |\n\n'
-        '| published mIoU | R-101 | published mIoU | R-50 |\n| --- | --- | --- | --- |\n'
+        '| split | mIoU | R-101 |\n| --- | --- | --- |\n| 1 | 5.0 | [config](d.py) |\n'
+        '\n| published mIoU | a | published mIoU | b |\n| --- | --- | --- | --- |\n'
         '| 76 | [config](e.py) | 75.1 | [config](f.py) |\n'
     )
     assert TOOL['published'](readme) == {'a': 67.98, 'e': 76, 'f': 75.1}
