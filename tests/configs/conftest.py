@@ -4,13 +4,14 @@ import re
 from collections.abc import Iterator
 from functools import cached_property
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 from mmengine.config import Config, ConfigDict
 
 from mmsemi.datasets.multi_source_dataset import fill_parts
-from mmsemi.engine.runner.multi_source_train_loop import epoch_steps
+from mmsemi.engine.runner.multi_source_train_loop import MultiSourceTrainLoop
 from mmsemi.recipes.read import read_stages
 from mmsemi.recipes.stage import Stage
 
@@ -25,6 +26,21 @@ NAME = re.compile(
 OWN_NETWORK = ('cps', 'cps-cutmix', 'fixmatch', 'unimatch')
 # Images of the published lists, labelled or not.
 TOTAL = {'voc12aug': 10582, 'cityscapes': 2975}
+
+
+class Loader(list):
+    """What the loop reads of a dataloader, with lists as long as the published ones."""
+
+    def __init__(self, data: str, labeled: int, numbers: dict, processes: int) -> None:
+        unlabeled = TOTAL[data] - labeled
+        sizes = dict(labeled=labeled, unlabeled=unlabeled, pseudo=unlabeled)
+        # ST++'s halves
+        sizes |= dict(reliable=unlabeled // 2, unreliable=unlabeled - unlabeled // 2)
+        sources = {name: range(size) for name, size in sizes.items()}
+        self.dataset = SimpleNamespace(sources=sources)
+        self.sampler = SimpleNamespace(
+            num_per_source=numbers, world_size=processes, dataset=self.dataset
+        )
 
 
 class Leaf:
@@ -63,32 +79,27 @@ class Leaf:
             return self.stages[-1].config()
         return Config.fromfile(self.path)
 
-    @cached_property
+    @property
     def length(self) -> int:
-        """Steps of the training on the published lists and the GPUs of the name."""
-        loop = self.cfg.train_cfg
-        if loop.get('max_iters') is not None:
-            return loop.max_iters
-        part = loop.get('epoch_of', 'unlabeled')
-        data, labeled = (
-            self.name['data'].split('-')[0],
-            int(self.name['data'].split('-')[-1]),
-        )
-        size = labeled if part == 'labeled' else TOTAL[data] - labeled
-        per_gpu = self.cfg.train_dataloader.sampler.num_per_source[part]
-        epoch = epoch_steps(
-            size, per_gpu, int(self.name['gpus']), loop.get('drop_last', True)
-        )
-        return round(loop.max_epochs * epoch)
+        """Steps of the training, see :meth:`length_of`."""
+        return self.length_of(self.cfg)
+
+    def length_of(self, cfg: Config) -> int:
+        """Count the steps on the published lists and the GPUs of the name."""
+        if cfg.train_cfg.get('max_iters') is not None:
+            return cfg.train_cfg.max_iters
+        data = self.name['data'].split('-')
+        numbers = cfg.train_dataloader.sampler.num_per_source
+        loader = Loader(data[0], int(data[-1]), numbers, int(self.name['gpus']))
+        loop = cfg.train_cfg.to_dict()
+        assert loop.pop('type') == 'MultiSourceTrainLoop'
+        runner: Any = SimpleNamespace(param_schedulers=None)
+        return MultiSourceTrainLoop(runner, loader, **loop).max_iters
 
     @property
     def released_head(self) -> str | None:
         """The head of ST++'s (or UniMatch's) released code that the name promises."""
-        heads = {
-            'deeplabv3plus': 'DeepLabV3PlusHead',
-            'pspnet': 'PSPHead',
-            'deeplabv2': 'DeepLabV2Head',
-        }
+        heads = {'deeplabv3plus': 'DeepLabV3PlusHead', 'pspnet': 'PSPHead'}
         return (
             heads[self.name['head']]
             if (self.is_recipe or self.name['method'] in OWN_NETWORK)
@@ -100,7 +111,7 @@ class Leaf:
     def head_factor(self) -> int:
         """How many times the backbone's learning rate that of the head is."""
         name = self.name
-        if self.released_head == 'DeepLabV2Head' or name['method'].startswith('cps'):
+        if name['method'].startswith('cps'):
             return 1
         recipe = self.is_self_training and self.released_head
         return 10 if recipe or 'voc12aug' in name['data'] else 1
