@@ -66,6 +66,8 @@ MODEL = Place(
 TRANSFORM = Place((registry.TRANSFORMS,), inside={'policies': FREE})
 DATASET = Place(
     (registry.DATASETS,),
+    # MultiSourceDataset reads it of its parts
+    extra={'subset'},
     inside={
         'pipeline': TRANSFORM,
         'data_prefix': Place(

@@ -302,8 +302,8 @@ def _choose_parts(cfg: Config) -> None:
     parts = [name for name, part in dataset.items() if isinstance(part, Mapping)]
     if not set(shares) <= set(parts):
         return  # the preflight names the part that is missing
-    for name in set(parts) - set(shares):
-        del dataset[name]
+    unused = set(parts) - set(shares)
+    loader['dataset'] = {k: v for k, v in dataset.items() if k not in unused}
     if loader.get('batch_size') is None and all(
         isinstance(n, int) for n in shares.values()
     ):
