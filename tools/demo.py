@@ -20,10 +20,10 @@ from pathlib import Path
 from mmengine.config import Config
 
 from mmsemi.datasets.atomic import replacing
-from mmsemi.datasets.toy import generate_toyvoc, write_toyvoc_split
-from mmsemi.engine.demo_report import SHOWN, Settings, write_report
-from mmsemi.engine.runner.side_by_side import train_side_by_side
+from mmsemi.datasets.toyvoc.data_set import generate_toyvoc, write_toyvoc_split
 from mmsemi.recipes.config import enable_amp, load_config
+from mmsemi.report.demo_report import SHOWN, Settings, write_report
+from mmsemi.report.side_by_side import train_side_by_side
 
 ROOT = Path(__file__).resolve().parents[1]
 MODEL, DATA = 'deeplabv3plus_r18w32-d16', 'demo_toyvoc-96x96.py'

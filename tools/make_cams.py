@@ -14,7 +14,7 @@ from mmengine.runner import load_checkpoint
 
 import mmsemi  # noqa: F401
 from mmsemi.datasets import UnlabeledDataset
-from mmsemi.datasets.image_tags import class_names
+from mmsemi.datasets.annotations.image_tags import class_names
 from mmsemi.engine.runner.launch import adapt_to_machine, check_checkpoint
 from mmsemi.labeling.cam_evaluation import evaluate_cams
 from mmsemi.labeling.cam_store import CamStore

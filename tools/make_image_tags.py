@@ -18,10 +18,10 @@ from pathlib import Path
 import numpy as np
 from mmengine.utils import track_iter_progress
 
-from mmsemi.datasets.image_tags import class_names
-from mmsemi.datasets.pickled_tags import read_pickled_tags
-from mmsemi.datasets.split_files import read_split
-from mmsemi.datasets.tag_files import read_tag_file, write_tag_file
+from mmsemi.datasets.annotations.image_tags import class_names
+from mmsemi.datasets.annotations.pickled_tags import read_pickled_tags
+from mmsemi.datasets.annotations.tag_files import read_tag_file, write_tag_file
+from mmsemi.datasets.splits.files import read_split
 from mmsemi.datasets.transforms import LoadImageTags
 
 Tags = dict[str, np.ndarray]

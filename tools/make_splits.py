@@ -14,7 +14,7 @@ from collections.abc import Sequence
 from fractions import Fraction
 from pathlib import Path
 
-from mmsemi.datasets.splits import (
+from mmsemi.datasets.splits.generate import (
     SplitReport,
     check_split,
     class_histograms,

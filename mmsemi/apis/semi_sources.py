@@ -8,7 +8,7 @@ from mmengine.config import Config
 from mmengine.registry import DefaultScope
 from mmseg.datasets import BaseSegDataset
 
-from mmsemi.datasets.split_files import parse_split, read_pair
+from mmsemi.datasets.splits.files import parse_split, read_pair
 from mmsemi.registry import DATASETS
 
 LABEL_STEPS = ('LoadAnnotations', 'GenerateEdge')

@@ -3,7 +3,7 @@ from .coco_object import COCOObjectDataset
 from .collate import branch_collate, check_collate
 from .multi_source_dataset import MultiSourceDataset
 from .samplers import MultiSourceSampler, check_batch_size
-from .toy import ToyVOCDataset
+from .toyvoc.data_set import ToyVOCDataset
 from .transforms import (
     LoadBoxes,
     LoadImageTags,

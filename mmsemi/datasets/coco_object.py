@@ -2,9 +2,8 @@
 
 from mmseg.datasets import BaseSegDataset
 
+from mmsemi.datasets.toyvoc.data_set import voc_colour_map
 from mmsemi.registry import DATASETS
-
-from .toy import voc_colour_map
 
 CLASSES = tuple(
     'background,person,bicycle,car,motorcycle,airplane,bus,train,truck,boat,'

@@ -8,8 +8,8 @@ import numpy as np
 from matplotlib.figure import Figure
 from mmengine.utils import track_iter_progress
 
+from mmsemi.datasets.annotations.label_maps import read_label_map
 from mmsemi.datasets.atomic import PathLike, replacing
-from mmsemi.datasets.label_maps import read_label_map
 
 from .cam_store import CamStore
 

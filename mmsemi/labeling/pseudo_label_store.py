@@ -12,8 +12,8 @@ import numpy as np
 from mmengine.dist import broadcast_object_list, is_main_process
 from PIL import Image
 
+from mmsemi.datasets.annotations.label_maps import read_label_map
 from mmsemi.datasets.atomic import PathLike
-from mmsemi.datasets.label_maps import read_label_map
 
 from .pseudo_label_folder import (
     FORMAT,

@@ -11,7 +11,7 @@ from mmengine.dist import all_reduce, barrier, get_dist_info
 from torch import Tensor, nn
 
 from mmsemi.datasets import UnlabeledDataset
-from mmsemi.datasets.label_maps import read_label_map
+from mmsemi.datasets.annotations.label_maps import read_label_map
 
 from .ensemble import VOID, Ensemble
 from .image_batches import (

@@ -8,7 +8,7 @@ from mmengine.dist import get_dist_info
 from torch import Tensor
 
 from mmsemi.datasets import UnlabeledDataset
-from mmsemi.datasets.image_tags import BACKGROUND, class_names
+from mmsemi.datasets.annotations.image_tags import BACKGROUND, class_names
 from mmsemi.registry import DATASETS
 
 from .cam_store import CamStore

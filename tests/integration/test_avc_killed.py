@@ -9,7 +9,7 @@ import pytest
 import torch
 from PIL import Image
 
-from mmsemi.datasets.toy import generate_toyvoc
+from mmsemi.datasets.toyvoc.data_set import generate_toyvoc
 
 ROOT = Path(__file__).resolve().parents[2]
 RECIPE = ROOT / 'configs/avc/avc_largefov_r38w16-d8_1xb8-demo_toyvoc-96x96.py'

@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 from mmengine.config import Config
 
-from mmsemi.datasets.toy import generate_toyvoc, write_toyvoc_split
+from mmsemi.datasets.toyvoc.data_set import generate_toyvoc, write_toyvoc_split
 
 ROOT = Path(__file__).resolve().parents[2]
 NET = """

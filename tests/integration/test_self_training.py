@@ -8,7 +8,7 @@ import pytest
 import torch
 from PIL import Image
 
-from mmsemi.datasets.toy import generate_toyvoc, write_toyvoc_split
+from mmsemi.datasets.toyvoc.data_set import generate_toyvoc, write_toyvoc_split
 
 ROOT = Path(__file__).resolve().parents[2]
 RECIPE = ROOT / 'configs/bst/bst_deeplabv3plus_r18w32-d16_1xb8-demo_toyvoc-96x96.py'

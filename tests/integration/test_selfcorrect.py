@@ -10,8 +10,8 @@ import pytest
 import torch
 from mmengine.model import revert_sync_batchnorm
 
-from mmsemi.datasets.splits import generate_split, read_split, write_splits
-from mmsemi.datasets.toy import generate_toyvoc, write_toyvoc_split
+from mmsemi.datasets.splits.generate import generate_split, read_split, write_splits
+from mmsemi.datasets.toyvoc.data_set import generate_toyvoc, write_toyvoc_split
 from mmsemi.models.segmentors.semi_base import second_network
 from mmsemi.recipes.read import load_stage
 from mmsemi.registry import DATASETS, MODELS

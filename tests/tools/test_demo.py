@@ -5,9 +5,9 @@ from pathlib import Path
 
 import pytest
 
-from mmsemi.engine.curves import read_scalars
 from mmsemi.engine.runner.multi_source_train_loop import resolve_schedules
 from mmsemi.models.utils.lengths import steps
+from mmsemi.report.curves import read_scalars
 
 SCRIPT = Path(__file__).parents[2] / 'tools' / 'demo.py'
 spec = importlib.util.spec_from_file_location('demo', SCRIPT)

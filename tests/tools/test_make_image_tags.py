@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from mmsemi.datasets.tag_files import read_tag_file
+from mmsemi.datasets.annotations.tag_files import read_tag_file
 
 SCRIPT = Path(__file__).parents[2] / 'tools' / 'make_image_tags.py'
 spec = importlib.util.spec_from_file_location('make_image_tags', SCRIPT)

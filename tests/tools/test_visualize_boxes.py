@@ -13,8 +13,13 @@ import torch.nn.functional as F
 from mmengine.model import revert_sync_batchnorm
 from PIL import Image
 
-from mmsemi.datasets.boxes import read_voc_boxes
-from mmsemi.datasets.toy import CLASSES, PALETTE, generate_toyvoc, write_toyvoc_split
+from mmsemi.datasets.annotations.box_files import read_voc_boxes
+from mmsemi.datasets.toyvoc.data_set import (
+    CLASSES,
+    PALETTE,
+    generate_toyvoc,
+    write_toyvoc_split,
+)
 from mmsemi.recipes.read import load_stage
 from mmsemi.registry import MODELS
 

@@ -32,7 +32,7 @@ from sweep_shrink import BACKBONES, backbone_segmentor, shrink
 from sweep_table import SHOWN, cause, table, versions
 
 from mmsemi.apis.semi_config import METHODS
-from mmsemi.datasets.toy import generate_toyvoc, write_toyvoc_split
+from mmsemi.datasets.toyvoc.data_set import generate_toyvoc, write_toyvoc_split
 from mmsemi.models.utils.ema import ema_update
 from mmsemi.registry import DATASETS, MODELS
 

@@ -26,12 +26,12 @@ from mmseg.structures import SegDataSample
 from PIL import Image, ImageDraw
 from torch import Tensor
 
-from mmsemi.datasets.label_maps import read_label_map
+from mmsemi.datasets.annotations.label_maps import read_label_map
 from mmsemi.datasets.multi_source_dataset import fill_parts
 from mmsemi.engine.panels import GAP, colour_labels, row
 from mmsemi.engine.runner.launch import check_checkpoint
 from mmsemi.models import SelfCorrect
-from mmsemi.models.utils.box_batches import stack_box_labels
+from mmsemi.models.utils.stack_boxes import stack_box_labels
 from mmsemi.recipes.read import load_stage
 from mmsemi.registry import DATASETS, MODELS
 

@@ -19,10 +19,10 @@ import numpy as np
 from mmengine.utils import track_iter_progress
 from PIL import Image
 
+from mmsemi.datasets.annotations.label_maps import decode, read_label_map
 from mmsemi.datasets.atomic import lists_to_write, replacing, write_splits
-from mmsemi.datasets.label_maps import decode, read_label_map
-from mmsemi.datasets.split_files import read_split
-from mmsemi.datasets.splits import generate_split
+from mmsemi.datasets.splits.files import read_split
+from mmsemi.datasets.splits.generate import generate_split
 
 NUM_CLASSES, SEGNET_VOID, VOID = 11, 11, 255
 # of the JPEGs with which docs/results was measured

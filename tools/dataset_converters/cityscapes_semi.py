@@ -11,7 +11,7 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from mmsemi.datasets.split_files import import_splits, read_split, write_splits
+from mmsemi.datasets.splits.files import import_splits, read_split, write_splits
 
 NUM_TRAIN = 2975
 IMAGE, LABEL = '_leftImg8bit.png', '_gtFine_labelTrainIds.png'

@@ -27,11 +27,11 @@ import numpy as np
 from mmengine.utils import track_iter_progress
 
 from mmsemi.datasets import LoadBoxes
+from mmsemi.datasets.annotations.box_files import Boxes, coco_boxes
+from mmsemi.datasets.annotations.image_tags import class_names
 from mmsemi.datasets.atomic import replacing
-from mmsemi.datasets.boxes import Boxes, coco_boxes
 from mmsemi.datasets.file_checks import check_image_file, picture_size
-from mmsemi.datasets.image_tags import class_names
-from mmsemi.datasets.split_files import read_split
+from mmsemi.datasets.splits.files import read_split
 
 KINDS = dict(
     components='of the connected components of masks, to simulate box annotations',

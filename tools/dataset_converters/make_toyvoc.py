@@ -11,7 +11,7 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from mmsemi.datasets.toy import generate_toyvoc, write_toyvoc_split
+from mmsemi.datasets.toyvoc.data_set import generate_toyvoc, write_toyvoc_split
 
 
 def parse_args(argv: Sequence[str] | None = None) -> argparse.Namespace:

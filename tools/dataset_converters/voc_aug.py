@@ -16,9 +16,9 @@ from pathlib import Path
 import numpy as np
 from mmengine.utils import track_iter_progress
 
+from mmsemi.datasets.annotations.label_maps import read_label_map
 from mmsemi.datasets.atomic import replacing
-from mmsemi.datasets.label_maps import read_label_map
-from mmsemi.datasets.split_files import import_splits, read_split, write_splits
+from mmsemi.datasets.splits.files import import_splits, read_split, write_splits
 
 NUM_TRAINAUG = 10582
 FAMILIES = {

@@ -7,15 +7,18 @@ import numpy as np
 from mmcv.transforms import BaseTransform
 
 from mmsemi.checks import check_choice
-from mmsemi.datasets.boxes import (
+from mmsemi.datasets.annotations.box_files import (
     Boxes,
     read_cityscapes_boxes,
     read_coco_boxes,
     read_voc_boxes,
 )
+from mmsemi.datasets.annotations.boxes_from_masks import (
+    boxes_of_components,
+    boxes_of_instances,
+)
+from mmsemi.datasets.annotations.label_maps import read_label_map
 from mmsemi.datasets.file_checks import picture_size
-from mmsemi.datasets.label_maps import read_label_map
-from mmsemi.datasets.mask_boxes import boxes_of_components, boxes_of_instances
 from mmsemi.registry import DATASETS, TRANSFORMS
 
 SUFFIXES = dict(

@@ -9,15 +9,15 @@ from mmcv.transforms import BaseTransform
 from mmengine.structures import LabelData
 
 from mmsemi.checks import check_choice
-from mmsemi.datasets.image_tags import (
+from mmsemi.datasets.annotations.image_tags import (
     BACKGROUND,
     VOID,
     class_names,
     read_voc_tags,
     tags_of_mask,
 )
-from mmsemi.datasets.label_maps import read_label_map
-from mmsemi.datasets.tag_files import read_tag_file
+from mmsemi.datasets.annotations.label_maps import read_label_map
+from mmsemi.datasets.annotations.tag_files import read_tag_file
 from mmsemi.registry import TRANSFORMS
 
 SUFFIXES = dict(voc='.xml', masks='.png', file='')

@@ -12,8 +12,8 @@ from mmengine.runner import Runner
 from mmseg.structures import SegDataSample
 from torch import Tensor
 
+from mmsemi.datasets.annotations.label_maps import read_label_map
 from mmsemi.datasets.atomic import replacing
-from mmsemi.datasets.label_maps import read_label_map
 from mmsemi.engine.panels import (
     colour_labels,
     encode_png,

@@ -8,7 +8,7 @@ from mmengine.runner import Runner
 from torch import nn
 
 from mmsemi.datasets import UnlabeledDataset
-from mmsemi.datasets.image_tags import class_names
+from mmsemi.datasets.annotations.image_tags import class_names
 from mmsemi.engine.unwrap import unwrapped
 from mmsemi.labeling.cam_evaluation import evaluate_cams
 from mmsemi.labeling.cam_store import CamStore, check_cam_folder

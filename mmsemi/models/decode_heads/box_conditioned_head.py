@@ -8,7 +8,7 @@ from mmseg.models.decode_heads.sep_aspp_head import DepthwiseSeparableASPPHead
 from mmseg.models.utils import resize
 from torch import Tensor, nn
 
-from mmsemi.models.utils.box_batches import check_box_classes
+from mmsemi.models.utils.stack_boxes import check_box_classes
 from mmsemi.registry import MODELS
 
 

@@ -7,7 +7,7 @@ from mmseg.models.segmentors import EncoderDecoder
 from mmseg.utils import SampleList
 from torch import Tensor
 
-from mmsemi.models.utils.box_batches import stack_box_masks
+from mmsemi.models.utils.stack_boxes import stack_box_masks
 from mmsemi.registry import MODELS
 
 

@@ -16,7 +16,7 @@ from mmsemi.models.decode_heads.decoding import (
 )
 from mmsemi.models.segmentors.semi_base import SemiBaseSegmentor
 from mmsemi.models.utils.batches import join_images, stack_valid
-from mmsemi.models.utils.box_masks import several_boxes_mask
+from mmsemi.models.utils.cutmix_masks import several_boxes_mask
 from mmsemi.models.utils.hard_label import masked_cross_entropy
 from mmsemi.models.utils.lengths import check_length
 from mmsemi.models.utils.mixing import mix

@@ -19,17 +19,17 @@ from mmsemi.models.decode_heads.decoding import (
 from mmsemi.models.losses import soft_cross_entropy
 from mmsemi.models.segmentors.semi_base import SemiBaseSegmentor, second_network
 from mmsemi.models.utils.batches import join_images, stack_labels, stack_valid
-from mmsemi.models.utils.box_batches import (
-    check_box_classes,
-    estimate_labels,
-    stack_box_labels,
-)
 from mmsemi.models.utils.checkpoints import load_frozen
 from mmsemi.models.utils.loss_weights import weigh_losses
 from mmsemi.models.utils.self_correction import (
     ConvSelfCorrection,
     exponential_alpha,
     linear_self_correction,
+)
+from mmsemi.models.utils.stack_boxes import (
+    check_box_classes,
+    estimate_labels,
+    stack_box_labels,
 )
 from mmsemi.registry import MODELS
 

@@ -14,7 +14,7 @@ from mmsemi.models.decode_heads.decoding import (
 )
 from mmsemi.models.segmentors.semi_base import SemiBaseSegmentor
 from mmsemi.models.utils.batches import join_images, stack_valid
-from mmsemi.models.utils.box_masks import random_box_mask
+from mmsemi.models.utils.cutmix_masks import random_box_mask
 from mmsemi.models.utils.feature_dropout import append_perturbed
 from mmsemi.models.utils.hard_label import hard_label, masked_cross_entropy
 from mmsemi.models.utils.loss_weights import weigh_losses

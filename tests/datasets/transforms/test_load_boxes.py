@@ -9,7 +9,7 @@ from mmcv.transforms import Compose
 from PIL import Image
 
 from mmsemi.datasets import LoadBoxes, MultiSourceDataset
-from mmsemi.datasets.toy import CLASSES, ToyObject, voc_xml
+from mmsemi.datasets.toyvoc.data_set import CLASSES, ToyObject, voc_xml
 from mmsemi.models.utils.boxes import boxes_to_mask
 from mmsemi.registry import TRANSFORMS
 

@@ -11,8 +11,8 @@ from mmengine.config import ConfigDict
 from mmengine.runner import Runner
 from PIL import Image
 
-from mmsemi.datasets.boxes import coco_boxes
-from mmsemi.datasets.mask_boxes import boxes_of_components
+from mmsemi.datasets.annotations.box_files import coco_boxes
+from mmsemi.datasets.annotations.boxes_from_masks import boxes_of_components
 
 CLASSES = ('sky', 'road', 'tree', 'car')
 

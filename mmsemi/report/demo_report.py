@@ -13,16 +13,17 @@ from mmengine.config import Config
 
 import mmsemi
 from mmsemi.datasets.atomic import replacing
-from mmsemi.engine.compare import (
+
+from .compare import (
     Comparison,
     load_trained,
     miou_curves,
     pseudo_label_panels,
     validation_data,
 )
-from mmsemi.engine.curves import line_chart, read_scalars, smooth
-from mmsemi.engine.report import Report, mean, render
-from mmsemi.engine.runner.side_by_side import count_cores
+from .curves import line_chart, read_scalars, smooth
+from .page import Report, mean, render
+from .side_by_side import count_cores
 
 SHOWN = 6
 

@@ -14,12 +14,12 @@ from mmseg.datasets import BaseSegDataset
 from PIL import Image
 
 from mmsemi.checks import check_range
+from mmsemi.datasets.atomic import PathLike, write_splits
+from mmsemi.datasets.splits.generate import generate_split, read_split
 from mmsemi.registry import DATASETS
 
-from .atomic import PathLike, write_splits
-from .splits import generate_split, read_split
-from .toy_annotations import ToyImage, ToyObject
-from .toy_images import draw
+from .annotations import ToyImage, ToyObject
+from .images import draw
 
 CLASSES = (
     'background',

@@ -5,15 +5,15 @@ import json
 import numpy as np
 import pytest
 
-from mmsemi.datasets.boxes import (
+from mmsemi.datasets.annotations.box_files import (
     as_boxes,
     coco_boxes,
     read_cityscapes_boxes,
     read_coco_boxes,
     read_voc_boxes,
 )
-from mmsemi.datasets.toy import CLASSES, generate_toyvoc
-from mmsemi.datasets.toy_images import draw
+from mmsemi.datasets.toyvoc.data_set import CLASSES, generate_toyvoc
+from mmsemi.datasets.toyvoc.images import draw
 
 VOC = """<annotation><size><width>50</width><height>40</height></size>
 <object><name>cat</name><difficult>1</difficult>

@@ -6,10 +6,10 @@ from html.parser import HTMLParser
 import numpy as np
 import pytest
 
-from mmsemi.engine.compare import class_iou, confusion, miou_curves, pseudo_label_panels
-from mmsemi.engine.curves import line_chart, read_scalars, smooth, ticks
 from mmsemi.engine.panels import colour_labels, encode_png, entropy_image, hatch, row
-from mmsemi.engine.report import Panels, Report, mean, render
+from mmsemi.report.compare import class_iou, confusion, miou_curves, pseudo_label_panels
+from mmsemi.report.curves import line_chart, read_scalars, smooth, ticks
+from mmsemi.report.page import Panels, Report, mean, render
 
 
 def write_log(work_dir, run, entries, cut=False):

@@ -3,7 +3,7 @@
 import cv2
 import numpy as np
 
-from .boxes import Boxes, as_boxes
+from .box_files import Boxes, as_boxes
 
 
 def boxes_of_components(

@@ -16,12 +16,13 @@ from mmengine.runner import load_checkpoint
 from mmseg.datasets import BaseSegDataset
 from torch import nn
 
-from mmsemi.datasets.label_maps import read_label_map
-from mmsemi.engine.curves import Series
+from mmsemi.datasets.annotations.label_maps import read_label_map
 from mmsemi.engine.hooks.semi_visualization_hook import predict_prob
 from mmsemi.engine.panels import colour_labels, encode_png, row
-from mmsemi.engine.report import Panels
 from mmsemi.registry import DATASETS, MODELS
+
+from .curves import Series
+from .page import Panels
 
 VOID = 255
 

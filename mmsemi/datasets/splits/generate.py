@@ -1,4 +1,4 @@
-"""Make and check splits; :mod:`.split_files` reads their lists."""
+"""Make and check splits; :mod:`.files` reads their lists."""
 
 import math
 from collections.abc import Sequence
@@ -8,9 +8,10 @@ from pathlib import Path
 import numpy as np
 from mmengine.utils import track_iter_progress
 
-from .atomic import PathLike, write_splits
-from .label_maps import class_histograms, decode
-from .split_files import image_id, parse_split, read_pair, read_split
+from mmsemi.datasets.annotations.label_maps import class_histograms, decode
+from mmsemi.datasets.atomic import PathLike, write_splits
+
+from .files import image_id, parse_split, read_pair, read_split
 
 __all__ = [
     'SplitReport',

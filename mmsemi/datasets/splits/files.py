@@ -9,7 +9,7 @@ import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from .atomic import PathLike, write_splits
+from mmsemi.datasets.atomic import PathLike, write_splits
 
 _EXTENSIONS = ('.jpg', '.jpeg', '.png', '.bmp', '.tif', '.tiff')
 _KNOWN_PREFIX = re.compile(r'^(?:.*/)?(?:JPEGImages|leftImg8bit/\w+)/')

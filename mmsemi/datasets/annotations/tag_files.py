@@ -10,7 +10,8 @@ from typing import Any
 
 import numpy as np
 
-from .atomic import PathLike, replacing
+from mmsemi.datasets.atomic import PathLike, replacing
+
 from .image_tags import BACKGROUND, encode_tags
 
 FORMAT = 'mmsemi image tags 1'

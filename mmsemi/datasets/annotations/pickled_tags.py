@@ -6,7 +6,8 @@ from typing import Any
 
 import numpy as np
 
-from .atomic import PathLike
+from mmsemi.datasets.atomic import PathLike
+
 from .image_tags import BACKGROUND
 
 # what a pickled array of numbers needs; nothing of it runs code

@@ -86,7 +86,7 @@ class Report:
             network of the headline last.
         classes: Names of the classes.
         palette: RGB colour of each class.
-        charts: HTML figures, see :func:`mmsemi.engine.curves.line_chart`.
+        charts: HTML figures, see :func:`mmsemi.report.curves.line_chart`.
         panels: Sections of pictures; the curves come after the first.
         facts: Setting -> value.
         commands: What to type to get the same.

@@ -3,8 +3,11 @@
 import numpy as np
 import pytest
 
-from mmsemi.datasets.mask_boxes import boxes_of_components, boxes_of_instances
-from mmsemi.datasets.toy_images import draw
+from mmsemi.datasets.annotations.boxes_from_masks import (
+    boxes_of_components,
+    boxes_of_instances,
+)
+from mmsemi.datasets.toyvoc.images import draw
 
 MASK = np.array(
     [

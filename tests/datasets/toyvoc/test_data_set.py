@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from mmsemi.datasets import toy, toy_annotations, toy_images
-from mmsemi.datasets.toy import CLASSES, PALETTE, generate_toyvoc
+from mmsemi.datasets.toyvoc import annotations, data_set, images
+from mmsemi.datasets.toyvoc.data_set import CLASSES, PALETTE, generate_toyvoc
 from mmsemi.registry import DATASETS
 
 NUM_TRAIN, NUM_VAL = 9, 3
@@ -167,15 +167,15 @@ def test_numbers_out_of_range(
 def test_interruption_leaves_nothing(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    real, calls = toy.draw, []
+    real, calls = data_set.draw, []
 
-    def draw_twice(rng: np.random.Generator) -> toy_annotations.ToyImage:
+    def draw_twice(rng: np.random.Generator) -> annotations.ToyImage:
         calls.append(1)
         if len(calls) == 3:
             raise KeyboardInterrupt
         return real(rng)
 
-    monkeypatch.setattr(toy, 'draw', draw_twice)
+    monkeypatch.setattr(data_set, 'draw', draw_twice)
     with pytest.raises(KeyboardInterrupt):
         generate_toyvoc(tmp_path / 'toyvoc', 5, 1)
     assert list(tmp_path.iterdir()) == []
@@ -186,7 +186,7 @@ def test_hidden_object_leaves_every_annotation() -> None:
     depth = np.zeros((20, 20), dtype=np.int64)
     depth[2:6, 2:6] = 1
     depth[10:18, 9:17] = 2
-    mask, instances, objects = toy_annotations.annotate(depth, [0, 3, 5], [0, 16, 64])
+    mask, instances, objects = annotations.annotate(depth, [0, 3, 5], [0, 16, 64])
     assert [(o.label, o.box, o.truncated) for o in objects] == [
         (5, (9, 10, 17, 18), False)
     ]
@@ -198,14 +198,14 @@ def test_hidden_object_leaves_every_annotation() -> None:
 
 
 def test_every_shape_and_texture_has_two_classes() -> None:
-    names = [f'{shape} {surface}' for shape, surface in toy_images.KINDS]
+    names = [f'{shape} {surface}' for shape, surface in images.KINDS]
     assert len(set(names)) == len(CLASSES) - 1 == 6
     for cue in (0, 1):
-        values = [kind[cue] for kind in toy_images.KINDS]
+        values = [kind[cue] for kind in images.KINDS]
         assert all(values.count(value) == 2 for value in values)
-    assert not set(toy_images.KINDS) & set(toy_images.DECOYS)
+    assert not set(images.KINDS) & set(images.DECOYS)
     adjective = dict(stripes='striped', dots='dotted', checks='checked')
-    expected = [f'{adjective[surface]} {shape}' for shape, surface in toy_images.KINDS]
+    expected = [f'{adjective[surface]} {shape}' for shape, surface in images.KINDS]
     assert list(CLASSES[1:]) == expected
 
 

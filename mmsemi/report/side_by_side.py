@@ -7,7 +7,7 @@ import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from mmsemi.engine.curves import read_scalars
+from .curves import read_scalars
 
 
 def last_step(work_dir: Path) -> int:

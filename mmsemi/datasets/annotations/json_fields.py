@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from typing import Any
 
-from .atomic import PathLike
+from mmsemi.datasets.atomic import PathLike
 
 Kind = type | tuple[type, ...]
 KEY: Kind = (int, str)

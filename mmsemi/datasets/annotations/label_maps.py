@@ -7,7 +7,7 @@ import numpy as np
 from mmengine.utils import track_iter_progress
 from PIL import Image
 
-from .atomic import PathLike
+from mmsemi.datasets.atomic import PathLike
 
 
 def decode(path: PathLike) -> Image.Image:

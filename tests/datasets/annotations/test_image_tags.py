@@ -9,15 +9,15 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from mmsemi.datasets.image_tags import (
+from mmsemi.datasets.annotations.image_tags import (
     class_names,
     encode_tags,
     read_voc_tags,
     tags_of_mask,
 )
-from mmsemi.datasets.pickled_tags import read_pickled_tags
-from mmsemi.datasets.tag_files import read_tag_file, write_tag_file
-from mmsemi.datasets.toy import CLASSES, generate_toyvoc
+from mmsemi.datasets.annotations.pickled_tags import read_pickled_tags
+from mmsemi.datasets.annotations.tag_files import read_tag_file, write_tag_file
+from mmsemi.datasets.toyvoc.data_set import CLASSES, generate_toyvoc
 
 NAMES = ['background', 'cat', 'dog', 'wild boar']
 XML = """<annotation><object><name>dog</name><difficult>1</difficult>

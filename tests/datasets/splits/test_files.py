@@ -1,7 +1,7 @@
 import pytest
 
 from mmsemi.datasets.atomic import replacing, write_splits
-from mmsemi.datasets.split_files import (
+from mmsemi.datasets.splits.files import (
     image_id,
     import_splits,
     parse_split,

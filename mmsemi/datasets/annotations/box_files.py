@@ -11,7 +11,8 @@ from xml.etree import ElementTree
 
 import numpy as np
 
-from .atomic import PathLike
+from mmsemi.datasets.atomic import PathLike
+
 from .json_fields import KEY, NUMBER, field, is_number, objects
 
 Boxes = tuple[np.ndarray, np.ndarray]

@@ -11,7 +11,7 @@ import cv2
 import numpy as np
 from numpy.random import Generator
 
-from .toy_annotations import ToyImage, annotate
+from .annotations import ToyImage, annotate
 
 KINDS = (
     ('disc', 'stripes'),

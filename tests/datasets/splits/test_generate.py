@@ -2,7 +2,11 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from mmsemi.datasets.splits import check_split, class_histograms, generate_split
+from mmsemi.datasets.splits.generate import (
+    check_split,
+    class_histograms,
+    generate_split,
+)
 
 
 def save_mask(path, rows, mode='L'):

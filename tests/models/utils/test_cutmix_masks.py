@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 import torch
 
-from mmsemi.models.utils import box_masks
-from mmsemi.models.utils.box_masks import random_box_mask, several_boxes_mask
+from mmsemi.models.utils import cutmix_masks
+from mmsemi.models.utils.cutmix_masks import random_box_mask, several_boxes_mask
 
 
 def seeded(seed):
@@ -59,7 +59,7 @@ def test_large_boxes_are_always_found():
 
 
 def test_without_a_fitting_box_the_image_stays(monkeypatch):
-    monkeypatch.setattr(box_masks, 'MAX_DRAWS', 1)
+    monkeypatch.setattr(cutmix_masks, 'MAX_DRAWS', 1)
     args = dict(prob=1, area=(0.39, 0.4), generator=seeded(0))
     boxed = (~random_box_mask(500, (30, 30), **args)).flatten(1).any(1)
     assert 0 < boxed.sum() < 100
@@ -98,7 +98,7 @@ def test_several_boxes_have_the_published_distribution():
 def test_overlap_is_outside(monkeypatch):
     # the height is the whole area's, half of it for each; positions top left
     draws = torch.tensor([[0.0, 0.0], [1.0, 0.0], [0.0, 0.0], [0.0, 0.0]])[:, None]
-    monkeypatch.setattr(box_masks, 'draw_uniform', lambda *args: draws)
+    monkeypatch.setattr(cutmix_masks, 'draw_uniform', lambda *args: draws)
     mask = several_boxes_mask(1, (20, 20), boxes=2, area=(0.5, 0.5))
     # 0.5 x 1 and 1 x 0.5, each side over the root of two: 7 x 14 and 14 x 7 pixels
     expected = torch.ones(20, 20, dtype=torch.bool)

@@ -8,9 +8,8 @@ from xml.etree import ElementTree
 
 import numpy as np
 
+from mmsemi.datasets.atomic import PathLike
 from mmsemi.registry import DATASETS
-
-from .atomic import PathLike
 
 BACKGROUND = 'background'
 VOID = 255

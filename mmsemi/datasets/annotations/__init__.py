@@ -1,0 +1,1 @@
+"""Readers of what people have drawn or said of images: masks, boxes, tags."""
