@@ -2,7 +2,7 @@
 
 import json
 import runpy
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -39,9 +39,9 @@ def beside_the_data(toy, monkeypatch) -> None:
 
 @pytest.fixture
 def run(fork_train) -> Callable:
-    """Return ``train(work, *words, **how)``: LPL's recipe in a fork."""
+    """Return ``train(work, *words, options=(), **how)``: LPL's recipe in a fork."""
 
-    def train(work: Path, *words: str, **how) -> list[int]:
+    def train(work: Path, *words: str, options: Sequence = (), **how) -> list[int]:
         sources = 'train_dataloader.sampler.num_per_source'
         changes = [
             f'train_dataloader.dataset.split=splits/seed0/{LABELED}',
@@ -55,6 +55,7 @@ def run(fork_train) -> Callable:
             'default_hooks.checkpoint.interval=2',
             # a moment between two images, for the kill
             'default_hooks.pseudo_labels.batch_size=1',
+            *options,
         ]
         argv = [RECIPE, '--work-dir', work, *words, '--cfg-options', *changes]
         return fork_train(*argv, **how)
@@ -179,13 +180,18 @@ def test_dense_crf_of_stage_2(alone, tmp_path):
     assert any((plain[name] != sharp[name]).any() for name in plain)
 
 
-@pytest.fixture
-def tag_file(toy) -> Iterator[Path]:
-    """Return the file of tags, and restore it."""
-    path = toy / 'tags.json'
-    before = path.read_text()
-    yield path
-    path.write_text(before)
+def write(toy: Path, path: Path, change: Callable[[dict], object]) -> list[str]:
+    """Write other tags, and return the options that name their file."""
+    tags = json.loads((toy / 'tags.json').read_text())
+    change(tags)
+    path.write_text(json.dumps(tags))
+    data = 'stages.lpl.train_dataloader.dataset'
+    return [
+        f'{data}.labeled.pipeline.2.path={path}',
+        f'{data}.weak.datasets.0.pipeline.2.path={path}',
+        f'{data}.weak.datasets.1.pipeline.1.path={path}',
+        f'default_hooks.pseudo_labels.tags={path}',
+    ]
 
 
 BAD = {
@@ -220,16 +226,15 @@ BAD = {
 
 
 @pytest.mark.parametrize('kind', BAD)
-def test_bad_tags_stop_the_recipe(kind, run, toy, tag_file, tmp_path):
+def test_bad_tags_stop_the_recipe(kind, run, toy, tmp_path):
     part, change, message = BAD[kind]
     names = (toy / f'splits/seed0/{LABELED}/{part}.txt').read_text().split()
-    tags = json.loads(tag_file.read_text())
-    change(tags, names[0])
-    tag_file.write_text(json.dumps(tags))
+    path = tmp_path / 'tags.json'
+    options = write(toy, path, lambda tags: change(tags, names[0]))
     with pytest.raises(pytest.fail.Exception) as failed:
-        run(tmp_path / 'work')
+        run(tmp_path / 'work', options=options)
     text = ' '.join(str(failed.value).split())
-    assert message.format(name=names[0], tags='data/toyvoc/tags.json') in text
+    assert message.format(name=names[0], tags=path) in text
     assert 'Stage 1 of 2, lpl' in text
     if part == 'unlabeled':
         # before the first step
