@@ -24,11 +24,11 @@ default_hooks = dict(
         classes='PascalVOCDataset', background=dict(power=16), beta=8, log_t=8, crf=None
     ),
 )
-pipeline = _base_.classify_pipeline
+load, read_tags, resize, flip, jitter, crop, pack = _base_.classify_pipeline
 # the longer side becomes 256 to 512
-pipeline[2].scale = (384, 384)
-pipeline[2].ratio_range = (256 / 384, 512 / 384)
-pipeline[5].crop_size = (448, 448)
+resize = dict(resize, scale=(384, 384), ratio_range=(256 / 384, 512 / 384))
+crop = dict(crop, crop_size=(448, 448))
+pipeline = [load, read_tags, resize, flip, jitter, crop, pack]
 stages = dict(
     classify=dict(
         model=dict(
