@@ -1,40 +1,51 @@
 _base_ = [
     '../_base_/models/avc_conformer-s_r38.py',
     '../_base_/datasets/avc_voc12aug.py',
-    '../_base_/recipes/avc.py',
-    '../_base_/schedules/schedule_40k.py',
+    '../_base_/recipes/avc_r38.py',
+    '../_base_/schedules/schedule_45k_largefov.py',
     '../_base_/default_runtime.py',
 ]
-# TransCAM: 20 epochs of 10582 images, AdamW at a constant rate
-classify_iters = 26455
-classify_batch_size = 8
-classify_optimizer = dict(_delete_=True, type='AdamW', lr=5e-5, weight_decay=5e-4)
-classify_schedule = []
-cam_squares = [256, 512, 768]
-# as TransCAM, which shares the rest of the confidence among 21 labels
-sure_crf = dict(num_labels=21)
-walk_crf = dict(num_labels=21)
-# PSA's released optimiser has no momentum: what is given as such is poly's power
-affinity_iters = 10582
-affinity_batch_size = 8
-affinity_optimizer = dict(
-    _delete_=True, type='SGD', lr=0.01, momentum=0.0, weight_decay=5e-4
+# TransCAM's seeds and labels; its CRF shares the rest of the confidence among 21 labels
+crf = dict(
+    confidence=0.7, num_labels=21, iterations=10, gauss=(3, 3), bilateral=(50, 5, 10)
 )
-affinity_paramwise = dict(custom_keys=dict(head=dict(lr_mult=10.0)))
-affinity_schedule = [
-    dict(type='PolyLR', power=0.9, eta_min=0.0, by_epoch=False, end=10583)
-]
-# released with AVC
-iters = 45000
-batch_size = 5
-optimizer = dict(_delete_=True, type='SGD', lr=0.001, momentum=0.9, weight_decay=5e-4)
-paramwise = dict(
-    custom_keys={
-        'decode_head': dict(lr_mult=10.0),
-        'decode_head.conv_seg.bias': dict(lr_mult=20.0, decay_mult=0.0),
-    }
+default_hooks = dict(
+    cams=dict(
+        tags=_base_.tag_file,
+        classes='PascalVOCDataset',
+        squares=[256, 512, 768],
+        refine=True,
+        normalize='seam',
+    ),
+    affinity_labels=dict(
+        classes='PascalVOCDataset',
+        foreground=dict(threshold=0.6),
+        background=dict(threshold=0.25),
+        crf=crf,
+    ),
+    pseudo_labels=dict(
+        classes='PascalVOCDataset',
+        background=dict(threshold=0.42),
+        beta=14,
+        log_t=7,
+        crf=crf,
+    ),
 )
-schedule = [dict(type='PolyLR', power=0.9, eta_min=0.0, by_epoch=False, end=45002)]
+stages = dict(
+    classify=dict(
+        model=dict(_delete_=True, **_base_.classifier),
+        # TransCAM: 20 epochs of 10582 images, AdamW at a constant rate
+        train_cfg=dict(max_iters=26455),
+        optim_wrapper=dict(
+            _delete_=True,
+            type='OptimWrapper',
+            optimizer=dict(type='AdamW', lr=5e-5, weight_decay=5e-4),
+        ),
+        param_scheduler=[],
+        val_dataloader=dict(dataset=dict(_delete_=True, **_base_.tagged_val)),
+    ),
+    affinity=dict(model=dict(_delete_=True, **_base_.affinity_net)),
+)
 tta_model = dict(
     type='LogitTTAModel',
     crf=dict(iterations=3, gauss=(3, 7), bilateral=(60, 3, 8)),

@@ -12,15 +12,5 @@ model = dict(
     warmup_iters=0.2,
 )
 # both networks see the weak view alone
-train_dataloader = dict(
-    dataset=dict(
-        unlabeled=dict(
-            pipeline=[
-                dict(type='LoadImageFromFile'),
-                *_base_.geometry,
-                dict(type='MultiBranch', unsup_teacher=[dict(type='PackSemiInputs')]),
-            ]
-        )
-    )
-)
+train_dataloader = dict(dataset=dict(unlabeled=dict(pipeline=_base_.weak_pipeline)))
 custom_hooks = [dict(type='ExactResumeHook'), dict(type='SetIterHook')]

@@ -1,6 +1,10 @@
-_base_ = './cps_deeplabv3plus_r101-d16_4xb4-45k_cityscapes-186-800x800.py'
-model = dict(
-    segmentor=dict(
-        backbone=dict(depth=50, init_cfg=dict(checkpoint='open-mmlab://resnet50_v1c'))
-    ),
-)
+_base_ = [
+    '../_base_/models/cps_deeplabv3plus_r50-d16_cityscapes.py',
+    '../_base_/datasets/semi_cityscapes_800.py',
+    '../_base_/schedules/sgd_cps.py',
+    '../_base_/default_runtime.py',
+]
+model = dict(_delete_=True, type='CPS', segmentor=_base_.model, cps_weight=6.0)
+optim_wrapper = dict(optimizer=dict(weight_decay=0.0008))
+# CPS counts batches of all GPUs: 128 epochs of 348 steps
+train_cfg = dict(max_iters=44544)

@@ -8,7 +8,7 @@ model = dict(
     _delete_=True,
     type='MeanTeacher',
     segmentor=_base_.model,
-    rampup_iters=200,
+    rampup_iters=0.2,
     cutmix=True,
 )
 custom_hooks = [

@@ -1,3 +1,2 @@
 _base_ = './fixmatch_deeplabv3plus_r101-d16_4xb4-105k_voc12aug-classic-92-321x321.py'
 train_dataloader = dict(dataset=dict(split='splits/classic/366'))
-train_cfg = dict(max_iters=102160)

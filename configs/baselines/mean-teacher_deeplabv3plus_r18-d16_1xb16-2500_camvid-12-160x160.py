@@ -5,7 +5,7 @@ _base_ = [
     '../_base_/default_runtime.py',
 ]
 model = dict(
-    _delete_=True, type='MeanTeacher', segmentor=_base_.model, rampup_iters=500
+    _delete_=True, type='MeanTeacher', segmentor=_base_.model, rampup_iters=0.2
 )
 custom_hooks = [
     dict(type='ExactResumeHook'),

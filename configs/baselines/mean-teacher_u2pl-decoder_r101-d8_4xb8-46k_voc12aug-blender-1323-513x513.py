@@ -1,3 +1,2 @@
 _base_ = './mean-teacher_u2pl-decoder_r101-d8_4xb8-52k_voc12aug-classic-92-513x513.py'
 train_dataloader = dict(dataset=dict(split='splits/blender/1323'))
-train_cfg = dict(max_iters=46240)

@@ -1,7 +1,11 @@
-_base_ = './st_deeplabv3plus_r50-d8_2xb8-105k_voc12aug-classic-92-321x321.py'
+_base_ = [
+    '../_base_/models/stpp_deeplabv3plus_r50-d8.py',
+    '../_base_/datasets/staged_voc12aug.py',
+    '../_base_/recipes/st.py',
+    '../_base_/schedules/sgd_head10x.py',
+    '../_base_/default_runtime.py',
+]
 model = dict(
     backbone=dict(depth=101, init_cfg=dict(checkpoint='torchvision://resnet101'))
 )
-split = 'splits/stpp/662'
-supervised_iters = 3280
-iters = 99200
+train_cfg = dict(max_epochs=80)

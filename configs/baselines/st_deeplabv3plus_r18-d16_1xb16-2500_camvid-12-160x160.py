@@ -5,9 +5,10 @@ _base_ = [
     '../_base_/schedules/schedule_2500_adamw.py',
     '../_base_/default_runtime.py',
 ]
-supervised_iters = 2500
-iters = 2500
-# as many labelled images a step as without the others
-batch_size = 16
-batch = dict(labeled=8, pseudo=8)
-scales = [0.75, 1.0, 1.25]
+stages = dict(
+    supervised=dict(default_hooks=dict(pseudo_labels=dict(scales=[0.75, 1.0, 1.25]))),
+    retrain=dict(
+        # as many labelled images a step as without the others
+        train_dataloader=dict(sampler=dict(num_per_source=dict(labeled=8, pseudo=8)))
+    ),
+)

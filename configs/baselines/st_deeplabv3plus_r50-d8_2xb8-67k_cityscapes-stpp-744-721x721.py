@@ -1,4 +1,4 @@
 _base_ = './st_deeplabv3plus_r50-d8_2xb8-78k_cityscapes-stpp-372-721x721.py'
-split = 'splits/stpp/744'
-supervised_iters = 11040
-iters = 66720
+train_dataloader = dict(dataset=dict(split='splits/stpp/744'))
+# whole batches of 16 in one process, as the released code counts them
+stages = dict(retrain=dict(train_cfg=dict(max_iters=66720)))

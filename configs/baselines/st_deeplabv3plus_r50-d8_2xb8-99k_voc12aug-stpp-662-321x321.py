@@ -1,4 +1,8 @@
-_base_ = './st_deeplabv3plus_r50-d8_2xb8-105k_voc12aug-classic-92-321x321.py'
-split = 'splits/stpp/662'
-supervised_iters = 3280
-iters = 99200
+_base_ = [
+    '../_base_/models/stpp_deeplabv3plus_r50-d8.py',
+    '../_base_/datasets/staged_voc12aug.py',
+    '../_base_/recipes/st.py',
+    '../_base_/schedules/sgd_head10x.py',
+    '../_base_/default_runtime.py',
+]
+train_cfg = dict(max_epochs=80)

@@ -1,8 +1,2 @@
-_base_ = './stpp_deeplabv3plus_r50-d8_2xb8-105k_voc12aug-classic-92-321x321.py'
-model = dict(
-    backbone=dict(depth=101, init_cfg=dict(checkpoint='torchvision://resnet101'))
-)
-split = 'splits/classic/732'
-supervised_iters = 3600
-reliable_iters = 50240
-iters = 100480
+_base_ = './stpp_deeplabv3plus_r101-d8_2xb8-99k_voc12aug-stpp-662-321x321.py'
+train_dataloader = dict(dataset=dict(split='splits/classic/732'))

@@ -1,8 +1,4 @@
-_base_ = './stpp_deeplabv3plus_r50-d8_2xb8-105k_voc12aug-classic-92-321x321.py'
-model = dict(
-    backbone=dict(depth=101, init_cfg=dict(checkpoint='torchvision://resnet101'))
-)
-split = 'splits/classic/1464'
-supervised_iters = 7280
-reliable_iters = 52000
-iters = 96800
+_base_ = './stpp_deeplabv3plus_r101-d8_2xb8-99k_voc12aug-stpp-662-321x321.py'
+train_dataloader = dict(dataset=dict(split='splits/classic/1464'))
+# whole batches of 16 in one process, as the released code counts them
+stages = dict(retrain_reliable=dict(train_cfg=dict(max_iters=52000)))

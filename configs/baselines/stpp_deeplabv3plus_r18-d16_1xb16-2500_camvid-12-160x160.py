@@ -5,11 +5,14 @@ _base_ = [
     '../_base_/schedules/schedule_2500_adamw.py',
     '../_base_/default_runtime.py',
 ]
-supervised_iters = 2500
-reliable_iters = 2500
-iters = 2500
+label = dict(default_hooks=dict(pseudo_labels=dict(scales=[0.75, 1.0, 1.25])))
 # as many labelled images a step as without the others
-batch_size = 16
-reliable_batch = dict(labeled=8, reliable=8)
-batch = dict(labeled=8, reliable=4, unreliable=4)
-scales = [0.75, 1.0, 1.25]
+half = dict(labeled=8, reliable=8)
+rest = dict(labeled=8, reliable=4, unreliable=4)
+stages = dict(
+    supervised=label,
+    retrain_reliable=dict(
+        label, train_dataloader=dict(sampler=dict(num_per_source=half))
+    ),
+    retrain=dict(train_dataloader=dict(sampler=dict(num_per_source=rest))),
+)

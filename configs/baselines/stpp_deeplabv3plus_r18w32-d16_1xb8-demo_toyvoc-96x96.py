@@ -5,4 +5,5 @@ _base_ = [
     '../_base_/schedules/schedule_demo.py',
     '../_base_/default_runtime.py',
 ]
-scales = [1.0]
+label = dict(default_hooks=dict(pseudo_labels=dict(scales=[1.0])))
+stages = dict(supervised=label, retrain_reliable=label)

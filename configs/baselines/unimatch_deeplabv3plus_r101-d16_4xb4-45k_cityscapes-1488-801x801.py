@@ -1,3 +1,2 @@
 _base_ = './unimatch_deeplabv3plus_r101-d16_4xb4-84k_cityscapes-186-801x801.py'
 train_dataloader = dict(dataset=dict(split='splits/1488'))
-train_cfg = dict(max_iters=44640)

@@ -1,6 +1,11 @@
-_base_ = './unimatch_deeplabv3plus_r101-d16_4xb4-105k_voc12aug-classic-92-321x321.py'
-model = dict(
-    segmentor=dict(
-        backbone=dict(depth=50, init_cfg=dict(checkpoint='open-mmlab://resnet50_v1c'))
-    ),
+_base_ = [
+    '../_base_/models/unimatch_deeplabv3plus_r50-d16.py',
+    '../_base_/datasets/semi_voc12aug_321.py',
+    '../_base_/schedules/sgd_head10x.py',
+    '../_base_/default_runtime.py',
+]
+model = dict(_delete_=True, type='UniMatch', segmentor=_base_.model)
+train_dataloader = dict(
+    dataset=dict(unlabeled=dict(pipeline=_base_.two_strong_pipeline))
 )
+train_cfg = dict(max_epochs=80)

@@ -1,6 +1,13 @@
-_base_ = './unimatch_deeplabv3plus_r101-d16_4xb4-84k_cityscapes-186-801x801.py'
-model = dict(
-    segmentor=dict(
-        backbone=dict(depth=50, init_cfg=dict(checkpoint='open-mmlab://resnet50_v1c'))
-    ),
+_base_ = [
+    '../_base_/models/unimatch_deeplabv3plus_r50-d16_cityscapes.py',
+    '../_base_/datasets/semi_cityscapes_801.py',
+    '../_base_/schedules/sgd.py',
+    '../_base_/default_runtime.py',
+]
+# every pixel is labelled, as released
+model = dict(_delete_=True, type='UniMatch', segmentor=_base_.model, threshold=0.0)
+train_dataloader = dict(
+    dataset=dict(unlabeled=dict(pipeline=_base_.two_strong_pipeline))
 )
+optim_wrapper = dict(optimizer=dict(lr=0.005, weight_decay=0.0001))
+train_cfg = dict(max_epochs=240)

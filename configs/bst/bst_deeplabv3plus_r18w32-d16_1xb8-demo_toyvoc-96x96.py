@@ -6,15 +6,17 @@ _base_ = [
     '../_base_/default_runtime.py',
 ]
 # branch2: mmseg's head with branch attention; the rest is as branch1
-model = dict(
-    _delete_=True,
+method = dict(
     type='BST',
-    segmentor=_base_.model,
     branch2=dict(
         decode_head=dict(type='BranchAttentionSepASPPHead', attention_groups=32)
     ),
 )
 networks = ['branch1', 'branch2']
-# our choice, as the released code has no noise
-noise = 0.1
-scales = [1.0]
+default_hooks = dict(
+    reliability=dict(networks=networks),
+    # the noise is our choice, as the released code has none
+    pseudo_labels=dict(networks=networks, noise=0.1),
+)
+label = dict(default_hooks=dict(pseudo_labels=dict(scales=[1.0])))
+stages = dict(supervised=label, retrain_reliable=label)

@@ -1,2 +1,2 @@
 _base_ = './lpl_deeplabv3plus_r101-d8_1xb16-30k_voc12aug-classic-92-384x384.py'
-split = 'splits/classic/732'
+train_dataloader = dict(dataset=dict(split='splits/classic/732'))

@@ -5,21 +5,18 @@ _base_ = [
     '../_base_/schedules/schedule_30k_classifier10x.py',
     '../_base_/default_runtime.py',
 ]
-split = 'splits/classic/92'
-lpl_iters = 20000
-iters = 30000
-lpl_lr = 0.001
-lr = 0.007
-lpl_batch_size = 10
-lpl_batch = dict(labeled=5, weak=5)
-batch_size = 16
-# all images alike, whether they have a mask or a label
-batch = dict(_delete_=True, every=16)
-data = dict(
-    _delete_=True,
-    type='MultiSourceDataset',
-    every=dict(
-        type='ConcatDataset',
-        datasets=['{labeled}', '{pseudo}'],
+stages = dict(
+    lpl=dict(
+        **_base_.tagged,
+        default_hooks=dict(pseudo_labels=dict(tags=_base_.tag_file)),
+        optim_wrapper=dict(optimizer=dict(lr=0.001)),
+        train_cfg=dict(max_iters=20000),
+        train_dataloader=dict(sampler=dict(num_per_source=dict(labeled=5, weak=5))),
+    ),
+    retrain=dict(
+        # all images alike, whether they have a mask or a label
+        train_dataloader=dict(
+            sampler=dict(num_per_source=dict(_delete_=True, every=16))
+        ),
     ),
 )

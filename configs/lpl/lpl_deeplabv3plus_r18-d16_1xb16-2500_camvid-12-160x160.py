@@ -5,11 +5,20 @@ _base_ = [
     '../_base_/schedules/schedule_2500_adamw.py',
     '../_base_/default_runtime.py',
 ]
-background = False
-lpl_iters = 2500
-iters = 2500
-# as many labelled images a step as without the others
-batch_size = 16
-batch = dict(labeled=8, pseudo=8)
-scales = [0.75, 1.0, 1.25]
-crf = None
+stages = dict(
+    lpl=dict(
+        **_base_.tagged,
+        method=dict(background=False),
+        default_hooks=dict(
+            pseudo_labels=dict(tags=_base_.tag_file, scales=[0.75, 1.0, 1.25])
+        ),
+    ),
+    retrain=dict(
+        # as many labelled images a step as without the others
+        train_dataloader=dict(
+            sampler=dict(num_per_source=dict(labeled=8, pseudo=8)),
+            dataset=dict(labeled=dict(pipeline=_base_.learn_pipeline)),
+        ),
+        tta_model=dict(crf=None),
+    ),
+)

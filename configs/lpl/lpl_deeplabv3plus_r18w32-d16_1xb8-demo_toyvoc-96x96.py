@@ -5,7 +5,15 @@ _base_ = [
     '../_base_/schedules/schedule_demo.py',
     '../_base_/default_runtime.py',
 ]
-lpl_lr = 0.005
-lr = 0.005
-scales = [1.0]
-crf = None
+stages = dict(
+    lpl=dict(
+        **_base_.tagged,
+        default_hooks=dict(pseudo_labels=dict(tags=_base_.tag_file, scales=[1.0])),
+    ),
+    retrain=dict(
+        train_dataloader=dict(
+            dataset=dict(labeled=dict(pipeline=_base_.learn_pipeline))
+        ),
+        tta_model=dict(crf=None),
+    ),
+)

@@ -1,5 +1,14 @@
-_base_ = './em-fixed_deeplabv3plus_r50-d16_4xb4-30k_voc12aug-seed0-200-513x513.py'
-model = dict(
-    backbone=dict(depth=101, init_cfg=dict(checkpoint='open-mmlab://resnet101_v1c'))
+_base_ = [
+    '../_base_/models/selfcorrect_deeplabv3plus_r101-d16.py',
+    '../_base_/datasets/boxes_voc12aug.py',
+    '../_base_/recipes/selfcorrect_em-fixed.py',
+    '../_base_/schedules/schedule_30k.py',
+    '../_base_/default_runtime.py',
+]
+train_dataloader = dict(dataset=dict(split='splits/classic/1464'))
+stages = dict(
+    primary=dict(
+        method=dict(num_box_classes=_base_.num_box_classes),
+        train_dataloader=dict(sampler=dict(num_per_source=dict(labeled=2, weak=2))),
+    )
 )
-split = 'splits/classic/1464'

@@ -5,3 +5,4 @@ _base_ = [
     '../_base_/schedules/schedule_demo.py',
     '../_base_/default_runtime.py',
 ]
+stages = dict(primary=dict(method=dict(num_box_classes=_base_.num_box_classes)))

@@ -1,5 +1,2 @@
-_base_ = './selfcorrect-ancillary_r50-d16_4xb4-30k_cityscapes-seed0-200-769x769.py'
-model = dict(
-    backbone=dict(depth=101, init_cfg=dict(checkpoint='open-mmlab://resnet101_v1c'))
-)
-split = 'splits/seed0/450'
+_base_ = './selfcorrect-ancillary_r101-d16_4xb4-30k_cityscapes-seed0-200-769x769.py'
+train_dataloader = dict(dataset=dict(split='splits/seed0/450'))

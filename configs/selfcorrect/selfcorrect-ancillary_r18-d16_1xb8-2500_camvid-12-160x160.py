@@ -5,4 +5,4 @@ _base_ = [
     '../_base_/schedules/schedule_2500_adamw.py',
     '../_base_/default_runtime.py',
 ]
-iters = 2500
+stages = dict(ancillary=_base_.ancillary)

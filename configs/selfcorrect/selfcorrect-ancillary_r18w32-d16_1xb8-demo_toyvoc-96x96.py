@@ -5,3 +5,4 @@ _base_ = [
     '../_base_/schedules/schedule_demo.py',
     '../_base_/default_runtime.py',
 ]
+stages = dict(ancillary=_base_.ancillary)

@@ -1,4 +1,15 @@
-_base_ = './selfcorrect-conv_r50-d16_4xb4-30k_cityscapes-seed0-200-769x769.py'
-model = dict(
-    backbone=dict(depth=101, init_cfg=dict(checkpoint='open-mmlab://resnet101_v1c'))
+_base_ = [
+    '../_base_/models/selfcorrect_deeplabv3plus_r101-d16_cityscapes.py',
+    '../_base_/datasets/boxes_cityscapes.py',
+    '../_base_/recipes/selfcorrect_conv.py',
+    '../_base_/schedules/schedule_30k.py',
+    '../_base_/default_runtime.py',
+]
+stages = dict(
+    ancillary=_base_.ancillary,
+    correction=dict(method=dict(ancillary=_base_.ancillary.model)),
+    primary=dict(
+        method=dict(ancillary=_base_.ancillary.model),
+        train_dataloader=dict(sampler=dict(num_per_source=dict(labeled=2, weak=2))),
+    ),
 )

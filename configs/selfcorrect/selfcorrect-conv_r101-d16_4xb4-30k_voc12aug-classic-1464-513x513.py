@@ -1,5 +1,2 @@
-_base_ = './selfcorrect-conv_r50-d16_4xb4-30k_voc12aug-seed0-200-513x513.py'
-model = dict(
-    backbone=dict(depth=101, init_cfg=dict(checkpoint='open-mmlab://resnet101_v1c'))
-)
-split = 'splits/classic/1464'
+_base_ = './selfcorrect-conv_r101-d16_4xb4-30k_voc12aug-seed0-200-513x513.py'
+train_dataloader = dict(dataset=dict(split='splits/classic/1464'))

@@ -5,6 +5,8 @@ _base_ = [
     '../_base_/schedules/schedule_2500_adamw.py',
     '../_base_/default_runtime.py',
 ]
-ancillary_iters = 2500
-correction_iters = 2500
-iters = 2500
+stages = dict(
+    ancillary=_base_.ancillary,
+    correction=dict(method=dict(ancillary=_base_.ancillary.model)),
+    primary=dict(method=dict(ancillary=_base_.ancillary.model)),
+)

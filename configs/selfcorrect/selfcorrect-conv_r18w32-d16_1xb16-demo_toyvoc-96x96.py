@@ -5,3 +5,8 @@ _base_ = [
     '../_base_/schedules/schedule_demo.py',
     '../_base_/default_runtime.py',
 ]
+stages = dict(
+    ancillary=_base_.ancillary,
+    correction=dict(method=dict(ancillary=_base_.ancillary.model)),
+    primary=dict(method=dict(ancillary=_base_.ancillary.model)),
+)

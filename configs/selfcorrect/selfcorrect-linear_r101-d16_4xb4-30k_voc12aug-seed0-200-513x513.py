@@ -1,4 +1,14 @@
-_base_ = './selfcorrect-linear_r50-d16_4xb4-30k_voc12aug-seed0-200-513x513.py'
-model = dict(
-    backbone=dict(depth=101, init_cfg=dict(checkpoint='open-mmlab://resnet101_v1c'))
+_base_ = [
+    '../_base_/models/selfcorrect_deeplabv3plus_r101-d16.py',
+    '../_base_/datasets/boxes_voc12aug.py',
+    '../_base_/recipes/selfcorrect.py',
+    '../_base_/schedules/schedule_30k.py',
+    '../_base_/default_runtime.py',
+]
+stages = dict(
+    ancillary=_base_.ancillary,
+    primary=dict(
+        method=dict(ancillary=_base_.ancillary.model),
+        train_dataloader=dict(sampler=dict(num_per_source=dict(labeled=2, weak=2))),
+    ),
 )

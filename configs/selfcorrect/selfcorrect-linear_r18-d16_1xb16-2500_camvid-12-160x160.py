@@ -5,5 +5,7 @@ _base_ = [
     '../_base_/schedules/schedule_2500_adamw.py',
     '../_base_/default_runtime.py',
 ]
-ancillary_iters = 2500
-iters = 2500
+stages = dict(
+    ancillary=_base_.ancillary,
+    primary=dict(method=dict(ancillary=_base_.ancillary.model)),
+)

@@ -1,10 +1,2 @@
-_base_ = [
-    '../_base_/models/deeplabv3plus_r18-d16_camvid.py',
-    '../_base_/datasets/boxes_camvid.py',
-    '../_base_/recipes/selfcorrect.py',
-    '../_base_/schedules/schedule_2500_adamw.py',
-    '../_base_/default_runtime.py',
-]
-mode = 'none'
-ancillary_iters = 2500
-iters = 2500
+_base_ = './selfcorrect-linear_r18-d16_1xb16-2500_camvid-12-160x160.py'
+stages = dict(primary=dict(method=dict(mode='none')))

@@ -1,8 +1,2 @@
-_base_ = [
-    '../_base_/models/deeplabv3plus_r18w32-d16_toyvoc.py',
-    '../_base_/datasets/boxes_toyvoc.py',
-    '../_base_/recipes/selfcorrect.py',
-    '../_base_/schedules/schedule_demo.py',
-    '../_base_/default_runtime.py',
-]
-mode = 'none'
+_base_ = './selfcorrect-linear_r18w32-d16_1xb16-demo_toyvoc-96x96.py'
+stages = dict(primary=dict(method=dict(mode='none')))

@@ -1,6 +1,8 @@
-_base_ = './supervised_deeplabv3plus_r50-d16_4xb4-30k_cityscapes-seed0-200-769x769.py'
-model = dict(
-    backbone=dict(depth=101, init_cfg=dict(checkpoint='open-mmlab://resnet101_v1c'))
-)
+_base_ = [
+    '../_base_/models/selfcorrect_deeplabv3plus_r101-d16_cityscapes.py',
+    '../_base_/datasets/cityscapes.py',
+    '../_base_/schedules/schedule_30k.py',
+    '../_base_/default_runtime.py',
+]
 # every image has a mask
-labeled_list = 'train.txt'
+train_dataloader = dict(dataset=dict(labeled=dict(ann_file='train.txt')))

@@ -1,6 +1,5 @@
-_base_ = './supervised_deeplabv3plus_r50-d16_4xb4-30k_voc12aug-seed0-200-513x513.py'
-model = dict(
-    backbone=dict(depth=101, init_cfg=dict(checkpoint='open-mmlab://resnet101_v1c'))
-)
+_base_ = './supervised_deeplabv3plus_r101-d16_4xb4-30k_voc12aug-classic-1464-513x513.py'
 # every image has a mask
-labeled_list = 'ImageSets/Segmentation/trainaug.txt'
+train_dataloader = dict(
+    dataset=dict(labeled=dict(ann_file='ImageSets/Segmentation/trainaug.txt'))
+)

@@ -1,5 +1,11 @@
-_base_ = './supervised_deeplabv3plus_r50-d16_4xb4-30k_voc12aug-seed0-200-513x513.py'
-model = dict(
-    backbone=dict(depth=101, init_cfg=dict(checkpoint='open-mmlab://resnet101_v1c'))
+_base_ = [
+    '../_base_/models/selfcorrect_deeplabv3plus_r101-d16.py',
+    '../_base_/datasets/voc12aug.py',
+    '../_base_/schedules/schedule_30k.py',
+    '../_base_/default_runtime.py',
+]
+train_dataloader = dict(
+    batch_size=None,
+    sampler=dict(num_per_source=dict(labeled=4)),
+    dataset=dict(split='splits/classic/1464'),
 )
-split = 'splits/classic/1464'

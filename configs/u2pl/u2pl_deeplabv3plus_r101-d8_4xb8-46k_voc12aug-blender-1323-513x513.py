@@ -1,15 +1,15 @@
 _base_ = [
     '../_base_/models/deeplabv3plus_r101-d8.py',
     '../_base_/datasets/semi_voc12aug.py',
-    '../_base_/schedules/schedule_40k_head10x.py',
+    '../_base_/schedules/sgd_head10x.py',
     '../_base_/default_runtime.py',
 ]
 train_dataloader = dict(dataset=dict(split='splits/blender/1323'))
-model = dict(_delete_=True, type='U2PL', segmentor=_base_.model, warmup_iters=578)
-# 80 epochs of 578 steps, the first of them on labels alone
-train_cfg = dict(max_iters=46240)
+model = dict(_delete_=True, type='U2PL', segmentor=_base_.model, warmup_iters=1 / 80)
+# of the unlabelled images; the first epoch is on labels alone
+train_cfg = dict(max_epochs=80)
 custom_hooks = [
     dict(type='ExactResumeHook'),
     dict(type='SetIterHook'),
-    dict(type='MeanTeacherHook', start_iter=578),
+    dict(type='MeanTeacherHook'),
 ]

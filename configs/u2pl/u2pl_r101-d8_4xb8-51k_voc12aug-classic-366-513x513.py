@@ -1,9 +1,2 @@
 _base_ = './u2pl_r101-d8_4xb8-52k_voc12aug-classic-92-513x513.py'
 train_dataloader = dict(dataset=dict(split='splits/classic/366'))
-model = dict(warmup_iters=638)
-train_cfg = dict(max_iters=51040)
-custom_hooks = [
-    dict(type='ExactResumeHook'),
-    dict(type='SetIterHook'),
-    dict(type='MeanTeacherHook', start_iter=638),
-]

@@ -1,3 +1,2 @@
 _base_ = './u2pl_r101-d8_8xb4-35k_cityscapes-186-769x769.py'
 train_dataloader = dict(dataset=dict(split='splits/1488'))
-train_cfg = dict(max_iters=18600)

@@ -1,6 +1,7 @@
 """The images to label: where they are, how they are loaded, and their tags."""
 
 import copy
+import inspect
 import os
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
@@ -52,6 +53,11 @@ def part_images(cfg: Mapping[str, Any], part: str) -> dict[str, Any]:
         )
     keys = ('data_root', 'img_suffix', 'ann_file')
     found = {key: known[key] for key in keys if key in known}
+    kind = DATASETS.get(known['type']) if isinstance(known.get('type'), str) else None
+    own = inspect.signature(kind).parameters.get('img_suffix') if kind else None
+    if own is not None and isinstance(own.default, str):
+        # of its class, as Cityscapes' "_leftImg8bit.png"
+        found.setdefault('img_suffix', own.default)
     folder = (known.get('data_prefix') or {}).get('img_path')
     return found if folder is None else found | dict(data_prefix=dict(img_path=folder))
 

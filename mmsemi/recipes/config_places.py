@@ -66,6 +66,8 @@ MODEL = Place(
 TRANSFORM = Place((registry.TRANSFORMS,), inside={'policies': FREE})
 DATASET = Place(
     (registry.DATASETS,),
+    # MultiSourceDataset reads it of its parts
+    extra={'subset'},
     inside={
         'pipeline': TRANSFORM,
         'data_prefix': Place(
@@ -169,6 +171,6 @@ KNOWN = {*names_of(Runner), *TOP, 'find_unused_parameters', 'stages', 'sync_bn'}
 KNOWN |= {'activation_checkpointing', 'efficient_conv_bn_eval', 'compile'}
 # variables of config files, which look like those
 HABITUAL = {
-    *('train_pipeline', 'val_pipeline', 'test_pipeline', 'mode', 'modes', 'experiment'),
+    *('train_pipeline', 'val_pipeline', 'test_pipeline', 'mode', 'experiment'),
     *('train_loader', 'val_loader', 'test_loader', 'preprocessor', 'evaluator'),
 }

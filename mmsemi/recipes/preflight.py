@@ -10,7 +10,7 @@ from mmengine.config import Config
 from mmsemi.datasets.multi_source_dataset import fill_parts
 from mmsemi.engine.checks import endless
 from mmsemi.engine.runner.multi_source_train_loop import resolve_schedules
-from mmsemi.labeling.pseudo_label_folder import check_label_folder, read_manifest
+from mmsemi.labeling.pseudo_label_folder import read_manifest
 from mmsemi.registry import HOOKS
 
 from .config import config_hooks
@@ -146,7 +146,7 @@ def check_labelling(cfg: Config, folder: os.PathLike, where: str) -> None:
         except (TypeError, ValueError) as error:
             raise ValueError(f'{where}: {key}: {kind.__name__}: {error}') from error
         name = hook.get('out_dir', kind.out_dir_default)
-        check_label_folder(os.path.join(folder, name))
+        kind.check_folder(os.path.join(folder, name))
 
 
 def check_lists(cfg: Config, where: str) -> None:

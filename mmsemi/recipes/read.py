@@ -126,7 +126,7 @@ def _entries(cfg: Config, file: str) -> dict[str, dict]:
     entries: Any = cfg.stages
     if isinstance(entries, (list, tuple)):
         raise ValueError(
-            f'{file}: stages is a list, the form of mmsemi 0.1: write a dict, '
+            f'{file}: stages is a list, the form of earlier versions: write a dict, '
             'stages=dict(supervised=dict(train_cfg=…), retrain=dict(…)), whose values '
             'are changes of this config'
         )
@@ -302,8 +302,8 @@ def _choose_parts(cfg: Config) -> None:
     parts = [name for name, part in dataset.items() if isinstance(part, Mapping)]
     if not set(shares) <= set(parts):
         return  # the preflight names the part that is missing
-    for name in set(parts) - set(shares):
-        del dataset[name]
+    unused = set(parts) - set(shares)
+    loader['dataset'] = {k: v for k, v in dataset.items() if k not in unused}
     if loader.get('batch_size') is None and all(
         isinstance(n, int) for n in shares.values()
     ):

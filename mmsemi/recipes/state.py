@@ -15,7 +15,7 @@ from .fingerprint import clean, fingerprint, first_difference, without_labelling
 from .stage import Stage, checkpoint_hooks
 
 FORMAT = 2
-"""Of the notes; those of mmsemi 0.1, whose recipes were lists, have none."""
+"""Of the notes; those of earlier versions, whose recipes were lists, have none."""
 
 
 @dataclass(frozen=True)

@@ -10,7 +10,9 @@ from functools import cache
 from typing import Any
 
 from mmengine.config import Config
+from mmengine.hooks import CheckpointHook
 from mmengine.registry import FUNCTIONS, DefaultScope
+from mmengine.runner import Runner
 from mmengine.utils import ManagerMixin
 from torch import nn
 
@@ -118,14 +120,26 @@ def _class_problems(
         # of its parts only that they are data sets can be known
         is_open = False
         names |= {key for key, part in value.items() if 'type' in _keys(part)}
-    if is_open and 'resize_type' in names:
-        # mmcv's random sizes hand the rest to it
-        resize = _find(value.get('resize_type', 'Resize'), place, scope)
-        if resize is not None:
-            names |= _arguments(resize)[0]
-            is_open = False
+    rest = _receiver(cls, names, value, place, scope) if is_open else None
+    if rest is not None:
+        more, is_open = _arguments(rest)
+        names |= more
     owner = f'argument of {getattr(cls, "__name__", cls)}'
     yield from _unknown(value, names, path, is_open or place.loose, owner)
+
+
+def _receiver(
+    cls: Callable, names: set[str], value: dict, place: Place, scope: str | None
+) -> Callable | None:
+    """Return what mmengine's and mmcv's open classes hand the rest to."""
+    if inspect.isclass(cls) and issubclass(cls, CheckpointHook):
+        return inspect.unwrap(Runner.save_checkpoint)
+    if 'resize_type' in names:
+        return _find(value.get('resize_type', 'Resize'), place, scope)
+    if 'ema_type' in names:
+        kind = value.get('ema_type', 'ExponentialMovingAverage')
+        return _find(kind, TOP['model'], scope)
+    return None
 
 
 def _unknown(

@@ -4,13 +4,16 @@ import re
 from collections.abc import Iterator
 from functools import cached_property
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
-from mmengine.config import Config
+from mmengine.config import Config, ConfigDict
 
-from mmsemi.engine.runner.recipe import read_recipe
-from mmsemi.engine.runner.stage import Stage
+from mmsemi.datasets.multi_source_dataset import fill_parts
+from mmsemi.engine.runner.multi_source_train_loop import MultiSourceTrainLoop
+from mmsemi.recipes.read import read_stages
+from mmsemi.recipes.stage import Stage
 
 CONFIGS = Path(__file__).resolve().parents[2] / 'configs'
 NAME = re.compile(
@@ -21,6 +24,23 @@ NAME = re.compile(
 )
 # Trained in one go with a network that is neither U2PL's nor mmseg's own.
 OWN_NETWORK = ('cps', 'cps-cutmix', 'fixmatch', 'unimatch')
+# Images of the published lists, labelled or not.
+TOTAL = {'voc12aug': 10582, 'cityscapes': 2975}
+
+
+class Loader(list):
+    """What the loop reads of a dataloader, with lists as long as the published ones."""
+
+    def __init__(self, data: str, labeled: int, numbers: dict, processes: int) -> None:
+        unlabeled = TOTAL[data] - labeled
+        sizes = dict(labeled=labeled, unlabeled=unlabeled, pseudo=unlabeled)
+        # ST++'s halves
+        sizes |= dict(reliable=unlabeled // 2, unreliable=unlabeled - unlabeled // 2)
+        sources = {name: range(size) for name, size in sizes.items()}
+        self.dataset = SimpleNamespace(sources=sources)
+        self.sampler = SimpleNamespace(
+            num_per_source=numbers, world_size=processes, dataset=self.dataset
+        )
 
 
 class Leaf:
@@ -50,7 +70,7 @@ class Leaf:
         """The stages of a recipe, none of another config."""
         if not self.is_recipe:
             return []
-        return read_recipe(Config.fromfile(self.path), 'work')
+        return read_stages(Config.fromfile(self.path), 'work')
 
     @cached_property
     def cfg(self) -> Config:
@@ -60,13 +80,26 @@ class Leaf:
         return Config.fromfile(self.path)
 
     @property
+    def length(self) -> int:
+        """Steps of the training, see :meth:`length_of`."""
+        return self.length_of(self.cfg)
+
+    def length_of(self, cfg: Config) -> int:
+        """Count the steps on the published lists and the GPUs of the name."""
+        if cfg.train_cfg.get('max_iters') is not None:
+            return cfg.train_cfg.max_iters
+        data = self.name['data'].split('-')
+        numbers = cfg.train_dataloader.sampler.num_per_source
+        loader = Loader(data[0], int(data[-1]), numbers, int(self.name['gpus']))
+        loop = cfg.train_cfg.to_dict()
+        assert loop.pop('type') == 'MultiSourceTrainLoop'
+        runner: Any = SimpleNamespace(param_schedulers=None)
+        return MultiSourceTrainLoop(runner, loader, **loop).max_iters
+
+    @property
     def released_head(self) -> str | None:
         """The head of ST++'s (or UniMatch's) released code that the name promises."""
-        heads = {
-            'deeplabv3plus': 'DeepLabV3PlusHead',
-            'pspnet': 'PSPHead',
-            'deeplabv2': 'DeepLabV2Head',
-        }
+        heads = {'deeplabv3plus': 'DeepLabV3PlusHead', 'pspnet': 'PSPHead'}
         return (
             heads[self.name['head']]
             if (self.is_recipe or self.name['method'] in OWN_NETWORK)
@@ -78,7 +111,7 @@ class Leaf:
     def head_factor(self) -> int:
         """How many times the backbone's learning rate that of the head is."""
         name = self.name
-        if self.released_head == 'DeepLabV2Head' or name['method'].startswith('cps'):
+        if name['method'].startswith('cps'):
             return 1
         recipe = self.is_self_training and self.released_head
         return 10 if recipe or 'voc12aug' in name['data'] else 1
@@ -112,7 +145,9 @@ class Leaf:
         if 'every' in dataset:
             # masks and labels in one part, drawn from alike
             return dict(zip(('labeled', 'pseudo'), dataset.every.datasets, strict=True))
-        return {name: part for name, part in dataset.items() if isinstance(part, dict)}
+        parts = {name: part for name, part in dataset.items() if isinstance(part, dict)}
+        filled = fill_parts(parts, dataset.get('split'), dataset.get('data_root'))
+        return ConfigDict(filled)
 
     @staticmethod
     def steps(pipelines: Any) -> list[dict]:

@@ -9,7 +9,7 @@ from mmengine.config import Config
 from mmengine.fileio import load
 from mmengine.optim import build_optim_wrapper
 
-from mmsemi.engine.runner.recipe import read_recipe
+from mmsemi.recipes.read import read_stages
 from mmsemi.registry import (
     DATASETS,
     HOOKS,
@@ -32,11 +32,14 @@ pytestmark = pytest.mark.usefixtures('default_scope')
 
 def stages(name):
     recipe = Config.fromfile(FOLDER / f'{name}.py')
-    return {s.name: s.config() for s in read_recipe(recipe, 'work')}
+    return {s.name: s.config() for s in read_stages(recipe, 'work')}
 
 
-def steps_of(pipeline):
-    return [step for step in pipeline if isinstance(step, dict)]
+def only_part(cfg):
+    """Return the one part of the data that a stage draws from."""
+    dataset = cfg.train_dataloader.dataset
+    (part,) = (value for value in dataset.values() if isinstance(value, dict))
+    return part
 
 
 def test_files_are_listed():
@@ -52,24 +55,20 @@ def test_files_are_listed():
 def test_no_stage_of_the_training_opens_a_mask(name):
     found = stages(name)
     assert list(found) == ['classify', 'affinity', 'segment']
-    (tagged,) = (
-        v for k, v in found['classify'].train_dataloader.dataset.items() if k != 'type'
-    )
+    tagged = only_part(found['classify'])
     assert tagged.type == 'UnlabeledDataset'
     labels = {
         'affinity': '{work_dir}/classify/affinity_labels',
         'segment': '{work_dir}/affinity/pseudo_labels',
     }
     for stage, folder in labels.items():
-        (part,) = (
-            v for k, v in found[stage].train_dataloader.dataset.items() if k != 'type'
-        )
+        part = only_part(found[stage])
         assert part.data_prefix.seg_map_path == folder
         assert part.ann_file == tagged.ann_file
     assert found['classify'].val_dataloader.dataset.type == 'UnlabeledDataset'
     assert found['affinity'].val_dataloader is None
     for cfg in found.values():
-        for hook in cfg.custom_hooks:
+        for hook in [*cfg.custom_hooks, *cfg.default_hooks.values()]:
             assert hook.get('truth_dir') is None
             if 'dataset' in hook:
                 assert hook.dataset.ann_file == tagged.ann_file
@@ -97,9 +96,7 @@ def test_everything_builds(name):
 
 def test_toyvoc_classifies_whole_images_and_starts_from_the_classifier():
     found = stages(TOY)
-    (tagged,) = (
-        v for k, v in found['classify'].train_dataloader.dataset.items() if k != 'type'
-    )
+    tagged = only_part(found['classify'])
     names = [step.type for step in tagged.pipeline]
     # a crop may lack what its image is tagged with
     assert 'RandomResize' in names and 'RandomCrop' not in names
@@ -171,20 +168,20 @@ def test_published_numbers_of_voc():
         type='AdamW', lr=5e-5, weight_decay=5e-4
     )
     assert classify.param_scheduler == []
-    hook = classify.custom_hooks[-2]
+    hook = classify.default_hooks.cams
     assert (hook.squares, hook.refine, hook.normalize) == (
         [256, 512, 768],
         True,
         'seam',
     )
-    sure = classify.custom_hooks[-1]
+    sure = classify.default_hooks.affinity_labels
     assert (sure.foreground, sure.background) == (
         dict(threshold=0.6),
         dict(threshold=0.25),
     )
     crf = dict(confidence=0.7, num_labels=21, iterations=10, gauss=(3, 3))
     assert sure.crf == dict(crf, bilateral=(50, 5, 10))
-    walk = affinity.custom_hooks[-1]
+    walk = affinity.default_hooks.pseudo_labels
     assert (walk.beta, walk.log_t) == (14, 7)
     assert walk.background == dict(threshold=0.42) and walk.crf == sure.crf
     assert affinity.optim_wrapper.optimizer.momentum == 0
@@ -223,15 +220,15 @@ def test_published_numbers_of_psa():
         classify.train_dataloader.batch_size,
         classify.optim_wrapper.optimizer.lr,
     ) == (16, 0.1)
-    hook, sure = classify.custom_hooks[-2:]
-    assert (hook.scales, hook.squares, hook.normalize) == (
+    hook, sure = classify.default_hooks.cams, classify.default_hooks.affinity_labels
+    assert (hook.scales, hook.get('squares'), hook.normalize) == (
         [1.0, 0.5, 1.5, 2.0],
         None,
         'max',
     )
     assert (sure.foreground, sure.background) == (dict(power=4), dict(power=32))
     assert sure.crf == dict(iterations=10, gauss=(3, 3), bilateral=(80, 13, 10))
-    walk = affinity.custom_hooks[-1]
+    walk = affinity.default_hooks.pseudo_labels
     assert (walk.background, walk.beta, walk.log_t, walk.crf) == (
         dict(power=16),
         8,

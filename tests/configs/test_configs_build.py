@@ -88,7 +88,7 @@ def test_optimizer_and_schedule_build(leaf):
         expected = base * (leaf.head_factor if leaf.fast_part in name else 1)
         if parameter.requires_grad:
             assert rates[id(parameter)] == pytest.approx(expected), name
-    length = cfg.train_cfg.max_iters
+    length = leaf.length
     for scheduler in resolve_schedules(cfg.param_scheduler, length):
         end = dict(end=length)
         PARAM_SCHEDULERS.build({**end, **scheduler, 'optimizer': wrapper})

@@ -9,7 +9,7 @@ from mmengine.config import Config
 from mmengine.registry import FUNCTIONS
 from PIL import Image
 
-from mmsemi.engine.runner.recipe import read_recipe
+from mmsemi.recipes.read import read_stages
 from mmsemi.registry import DATASETS
 
 BASES = Path(__file__).resolve().parents[2] / 'configs/_base_/datasets'
@@ -63,9 +63,7 @@ def test_bases_read_the_documented_layout(tmp_path, kind):
     for file in (f'{kind}.py', f'semi_{kind}.py'):
         cfg = Config.fromfile(BASES / file)
         parts = cfg.train_dataloader.dataset
-        for part in (parts.labeled, parts.get('unlabeled')):
-            if part is not None:
-                part.data_root = str(tmp_path)
+        parts.data_root = str(tmp_path)
         dataset = DATASETS.build(parts)
         sample = dataset[0]
         labels = sample.get('sup', sample)['data_samples'].gt_sem_seg.data
@@ -83,10 +81,11 @@ def test_ade20k_leaves_out_the_zero_label(tmp_path):
     image, mask, split, _ = LAYOUTS['ade20k']
     make_layout(tmp_path, image, mask, split)
     cfg = Config.fromfile(BASES / 'semi_ade20k.py')
-    part = cfg.train_dataloader.dataset.labeled
-    part.data_root = str(tmp_path)
-    part.pipeline = cfg.labeled_pipeline[:2] + cfg.labeled_pipeline[-1:]
-    label = DATASETS.build(part)[0]['sup']['data_samples'].gt_sem_seg.data[0]
+    parts = cfg.train_dataloader.dataset
+    parts.data_root = str(tmp_path)
+    steps = parts.labeled.pipeline
+    parts.labeled.pipeline = steps[:2] + steps[-1:]
+    label = DATASETS.build(parts)[0]['sup']['data_samples'].gt_sem_seg.data[0]
     # 0 ("other") and void are left out, class 1 becomes 0 and so on
     row = np.repeat([VOID, 0, 1, VOID], 16)
     np.testing.assert_array_equal(label, row[None].repeat(48, 0))
@@ -102,13 +101,15 @@ def test_last_stage_finds_the_labels_of_the_others(leaves, tmp_path, kind):
         for leaf in leaves
         if (leaf.name['method'], leaf.name['data'].split('-')[0]) == ('st', kind)
     )
-    options = {'data_root': str(tmp_path), 'split': split}
-    recipe = read_recipe(Config.fromfile(leaf.path), str(tmp_path / 'work'), options)
+    recipe = read_stages(Config.fromfile(leaf.path), str(tmp_path / 'work'))
     labels = tmp_path / 'work/supervised/pseudo_labels/aachen'
     labels.mkdir(parents=True)
     Image.fromarray(np.full((48, 64), 3, np.uint8)).save(labels / 'b.png')
     cfg = recipe[1].config({'{work_dir}': str(tmp_path / 'work')})
-    dataset = DATASETS.build(cfg.train_dataloader.dataset)
+    parts = cfg.train_dataloader.dataset
+    for place in (parts, parts.labeled, parts.pseudo):
+        place.data_root = str(tmp_path)
+    dataset = DATASETS.build({**parts, 'split': split})
     true, pseudo = (
         set(dataset[i]['data_samples'].gt_sem_seg.data.unique().tolist())
         for i in range(2)

@@ -1,15 +1,17 @@
 """LPL's recipes: what each stage learns from, labels, and is tested on."""
 
 import copy
+import re
 from inspect import signature
 from pathlib import Path
 
 import numpy as np
 import pytest
-from mmengine.config import Config
+from mmengine.config import ConfigDict
 from mmengine.model import revert_sync_batchnorm
 from mmengine.optim import build_optim_wrapper
 
+from mmsemi.datasets.multi_source_dataset import fill_parts
 from mmsemi.datasets.transforms import StrongAugment
 from mmsemi.recipes.read import load_stage
 from mmsemi.registry import HOOKS, MODELS
@@ -43,17 +45,30 @@ def recipes(leaves):
     ]
 
 
+def parts_of(cfg) -> dict:
+    """Return the parts of the data as the data set reads them."""
+    data = cfg.train_dataloader.dataset
+    parts = {name: part for name, part in data.items() if isinstance(part, dict)}
+    return fill_parts(parts, data.split, data.get('data_root'))
+
+
+def split_of(leaf) -> str:
+    name = leaf.name['data']
+    own = {'camvid-12': 'splits/12', 'toyvoc': 'splits/seed0/24'}
+    return own.get(name) or 'splits/classic/' + name.rsplit('-')[-1]
+
+
+def labels_of(cfg) -> dict:
+    return cfg.default_hooks.pseudo_labels
+
+
 def kinds(steps) -> list[str]:
     return [step.type for step in steps]
 
 
 def test_every_protocol_is_there(recipes):
     found = {(leaf.name['data'], leaf.name['backbone']) for _, leaf, _ in recipes}
-    voc = {
-        (f'voc12aug-classic-{n}', backbone)
-        for n in (92, 183, 366, 732, 1464)
-        for backbone in ('r50', 'r101')
-    }
+    voc = {(f'voc12aug-classic-{n}', 'r101') for n in (92, 183, 366, 732, 1464)}
     assert found == voc | {('camvid-12', 'r18'), ('toyvoc', 'r18')}
 
 
@@ -67,7 +82,8 @@ def test_two_stages_and_what_they_train(recipes):
         assert first.model.background == (data != 'camvid')
         assert first.model.class_weight is None  # as released
         weights = [1.0] * CLASSES[data]
-        changed = load_stage(str(leaf.path), dict(class_weight=weights), 'lpl')
+        option = {'stages.lpl.method.class_weight': weights}
+        changed = load_stage(str(leaf.path), option, 'lpl')
         assert changed.model.class_weight == weights
         assert first.load_from is None and second.load_from is None
         assert first.randomness.seed + 1 == second.randomness.seed
@@ -121,11 +137,12 @@ def test_strong_and_weak_images(recipes):
     for data, leaf, (first, _) in recipes:
         # CamVid is tested at two thirds of its size
         size = ['Resize'] if data == 'camvid' else []
-        split = Config.fromfile(leaf.path).split
-        parts = first.train_dataloader.dataset
-        assert set(parts) == {'type', 'allow_overlap', 'labeled', 'weak'}
+        split = split_of(leaf)
+        parts = ConfigDict(parts_of(first))
+        assert set(parts) == {'labeled', 'weak'}
         # the strong images are among the weak ones
-        assert parts.allow_overlap and parts.weak.type == 'ConcatDataset'
+        assert first.train_dataloader.dataset.allow_overlap
+        assert parts.weak.type == 'ConcatDataset'
         masked, unlabeled = parts.weak.datasets
         assert masked.ann_file == parts.labeled.ann_file == f'{split}/labeled.txt'
         assert masked.data_prefix == parts.labeled.data_prefix
@@ -143,9 +160,12 @@ def test_strong_and_weak_images(recipes):
 
 def test_stage_2_learns_from_masks_and_labels(recipes):
     for data, leaf, (_, second) in recipes:
-        labeled, pseudo = leaf.sources['labeled'], leaf.sources['pseudo']
         is_voc = data == 'voc12aug'
-        split = Config.fromfile(leaf.path).split
+        parts = ConfigDict(parts_of(second))
+        assert set(parts) == ({'every'} if is_voc else {'labeled', 'pseudo'})
+        labeled, pseudo = parts.every.datasets if is_voc else parts.values()
+        assert 'allow_overlap' not in second.train_dataloader.dataset
+        split = split_of(leaf)
         assert labeled.ann_file == f'{split}/labeled.txt'
         assert pseudo.ann_file == f'{split}/unlabeled.txt'
         assert pseudo.data_prefix.seg_map_path == '{work_dir}/lpl/pseudo_labels'
@@ -159,18 +179,18 @@ def test_stage_2_learns_from_masks_and_labels(recipes):
                 *changes,
                 'PackSegInputs',
             ]
-        assert ('every' in second.train_dataloader.dataset) == is_voc
 
 
 def test_how_labels_are_made(recipes):
     for data, leaf, (first, second) in recipes:
-        assert kinds(second.custom_hooks) == ['ExactResumeHook']
-        hook = first.custom_hooks[1]
-        split = Config.fromfile(leaf.path).split
-        assert hook.dataset.ann_file == f'{split}/unlabeled.txt'
+        for cfg in (first, second):
+            assert kinds(cfg.custom_hooks) == ['ExactResumeHook']
+        assert 'pseudo_labels' not in second.default_hooks
+        hook = labels_of(first)
+        assert hook.dataset.ann_file == f'{split_of(leaf)}/unlabeled.txt'
         assert (hook.networks, hook.fuse, hook.flip) == (['hybrid'], 'logits', True)
         assert hook.scales == SCALES[data]
-        assert 'threshold' not in hook and hook.truth_dir is None
+        assert 'threshold' not in hook and 'truth_dir' not in hook
         tags = first.train_dataloader.dataset.labeled.pipeline[2]
         assert hook.tags == tags.path
         HOOKS.build(copy.deepcopy(hook))
@@ -192,35 +212,23 @@ def test_evaluation_with_tags_in_stage_1_only(recipes):
         last = [part[0].type for part in first.tta_pipeline[1].transforms[-2:]]
         assert last == ['LoadImageTags', 'PackSemiInputs']
         assert 'LoadImageTags' not in str(second.tta_pipeline)
-        plain = load_stage(str(leaf.path), dict(predict_with_tags=False), 'lpl')
+        option = {'stages.lpl.method.predict_with_tags': False}
+        plain = load_stage(str(leaf.path), option, 'lpl')
         assert not plain.model.predict_with_tags
 
 
-def test_without_a_file_of_validation_tags(recipes):
-    changes = dict(
-        predict_with_tags=False,
-        tagged_test_pipeline='{test_pipeline}',
-        tagged_tta_pipeline='{tta_pipeline}',
-    )
+def test_without_a_file_of_validation_tags(recipes, tmp_path):
+    """By the config of the README."""
     readme = (CONFIGS / 'lpl/README.md').read_text()
-    for name in ('test_pipeline', 'tta_pipeline'):
-        assert f"tagged_{name}='{{{name}}}'" in readme
+    (text,) = re.findall(r'```python\n(.*?)```', readme, re.DOTALL)
     for _, leaf, (_, second) in recipes:
-        first = load_stage(str(leaf.path), changes, 'lpl')
+        path = tmp_path / leaf.path.name
+        path.write_text(re.sub(r"'\./lpl_.*?'", repr(str(leaf.path)), text))
+        first = load_stage(str(path), name='lpl')
+        assert not first.model.predict_with_tags
         for name in ('val_dataloader', 'test_dataloader', 'tta_pipeline'):
             assert first[name] == second[name]
             assert 'LoadImageTags' not in str(first[name])
-
-
-def test_images_of_nothing_but_background(recipes):
-    for _, leaf, (first, _) in recipes:
-        for found, value in (
-            (first, False),
-            (load_stage(str(leaf.path), dict(allow_empty=True), 'lpl'), True),
-        ):
-            text = str(found.to_dict())
-            assert text.count(f"'allow_empty': {value}") == 7
-            assert text.count("'allow_empty'") == 7
 
 
 def test_scores_are_averaged_and_the_crf_comes_last(recipes):
@@ -233,7 +241,8 @@ def test_scores_are_averaged_and_the_crf_comes_last(recipes):
             assert dict(crf) == released
         else:
             assert crf is None
-        assert load_stage(str(leaf.path), dict(crf=None)).tta_model.crf is None
+        option = {'stages.retrain.tta_model.crf': None}
+        assert load_stage(str(leaf.path), option).tta_model.crf is None
         views = [
             len(alternatives) for alternatives in second.tta_pipeline[1].transforms
         ]
@@ -241,24 +250,37 @@ def test_scores_are_averaged_and_the_crf_comes_last(recipes):
 
 
 def test_files_may_lie_elsewhere(recipes):
-    changes = dict(data_root='here', split='mine', tags='t.csv', val_tags='v.csv')
-    for _, leaf, _ in recipes:
-        first = load_stage(str(leaf.path), changes, 'lpl')
-        parts = first.train_dataloader.dataset
+    """A link moves all of them, one option all lists."""
+    roots = dict(
+        voc12aug='data/VOCdevkit/VOC2012/',
+        camvid='data/camvid/',
+        toyvoc='data/toyvoc/',
+    )
+    for data, leaf, _ in recipes:
+        option = {'train_dataloader.dataset.split': 'mine'}
+        first = load_stage(str(leaf.path), option, 'lpl')
+        parts = ConfigDict(parts_of(first))
         every = [parts.labeled, *parts.weak.datasets, first.val_dataloader.dataset]
-        assert {part.data_root for part in every} == {'here'}
-        assert parts.labeled.ann_file == 'mine/labeled.txt'
+        root = roots[data]
+        assert {part.data_root for part in every} == {root}
+        assert [part.ann_file for part in every[:3]] == [
+            'mine/labeled.txt',
+            'mine/labeled.txt',
+            'mine/unlabeled.txt',
+        ]
+        assert labels_of(first).dataset.ann_file == 'mine/unlabeled.txt'
         loads = [
             step
             for part in every
             for step in part.pipeline
             if step.type == 'LoadImageTags'
         ]
-        assert [load.path for load in loads] == ['t.csv'] * 3 + ['v.csv']
-        assert {load.img_folder.split('/')[0] for load in loads} == {'here'}
-        assert first.custom_hooks[1].tags == 't.csv'
-        own = load_stage(str(leaf.path), dict(data_root='here'), 'lpl')
-        assert own.custom_hooks[1].tags == 'here/tags.json'
+        val = 'tags' if data == 'toyvoc' else 'tags_val'
+        names = ['tags.json'] * 3 + [f'{val}.json']
+        assert [load.path for load in loads] == [root + name for name in names]
+        for load, part in zip(loads, every, strict=True):
+            assert load.img_folder == root + part.data_prefix.img_path
+        assert labels_of(first).tags == root + 'tags.json'
 
 
 def test_both_networks_get_the_rates(recipes):

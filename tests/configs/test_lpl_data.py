@@ -4,35 +4,40 @@ import json
 
 import numpy as np
 import pytest
-from mmengine.config import Config
 from PIL import Image
 
-from mmsemi.engine.runner.recipe import read_recipe
+from mmsemi.recipes.config import load_config
+from mmsemi.recipes.read import read_stages
 from mmsemi.registry import DATASETS
 
 pytestmark = pytest.mark.usefixtures('default_scope')
 
 
-def test_voc_stages_build_without_the_masks_of_the_weak_images(leaves, tmp_path):
+def test_voc_stages_build_without_the_masks_of_the_weak_images(
+    leaves, tmp_path, monkeypatch
+):
     """Images a, b and c of VOC's layout; a alone has a mask."""
-    split = tmp_path / 'split'
+    monkeypatch.chdir(tmp_path)
+    root = tmp_path / 'data/VOCdevkit/VOC2012'
+    split = root / 'split'
     labels = tmp_path / 'work/lpl/pseudo_labels'
-    for folder in (split, labels, tmp_path / 'JPEGImages'):
+    for folder in (split, labels, root / 'JPEGImages'):
         folder.mkdir(parents=True)
-    (tmp_path / 'SegmentationClassAug').mkdir()
+    (root / 'SegmentationClassAug').mkdir()
     for name in 'abc':
         picture = Image.fromarray(np.zeros((48, 64, 3), np.uint8))
-        picture.save(tmp_path / f'JPEGImages/{name}.jpg')
-        where = tmp_path / 'SegmentationClassAug' if name == 'a' else labels
+        picture.save(root / f'JPEGImages/{name}.jpg')
+        where = root / 'SegmentationClassAug' if name == 'a' else labels
         Image.fromarray(np.full((48, 64), 3, np.uint8)).save(where / f'{name}.png')
     (split / 'labeled.txt').write_text('a\n')
     (split / 'unlabeled.txt').write_text('b\nc\n')
     tags = dict(a=['bird'], b=['bird', 'cat'], c=['dog'])
-    (tmp_path / 'tags.json').write_text(json.dumps(tags))
+    (root / 'tags.json').write_text(json.dumps(tags))
     chosen = ('lpl', 'voc12aug-classic-92')
     leaf = next(x for x in leaves if (x.name['method'], x.name['data']) == chosen)
-    options = dict(data_root=str(tmp_path), split='split')
-    stages = read_recipe(Config.fromfile(leaf.path), str(tmp_path / 'work'), options)
+    # where the configs look for it
+    options = {'train_dataloader.dataset.split': 'split'}
+    stages = read_stages(load_config(str(leaf.path)), str(tmp_path / 'work'), options)
     first, second = (
         DATASETS.build(
             stage.config(

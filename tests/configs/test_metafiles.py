@@ -34,8 +34,10 @@ def test_published_numbers_are_those_of_the_next_column():
         '| 1 | 67.98 | [config](a.py) | [config](b.py) |\n'
         '| 2 | - | [config](c.py) | - |\n\n'
         '| split | mIoU | R-101 |\n| --- | --- | --- |\n| 1 | 5.0 | [config](d.py) |\n'
+        '\n| published mIoU | a | published mIoU | b |\n| --- | --- | --- | --- |\n'
+        '| 76 | [config](e.py) | 75.1 | [config](f.py) |\n'
     )
-    assert TOOL['published'](readme) == {'a': 67.98}
+    assert TOOL['published'](readme) == {'a': 67.98, 'e': 76, 'f': 75.1}
 
 
 def test_a_config_of_an_unknown_method_data_set_or_name_is_refused(tmp_path):

@@ -3,8 +3,8 @@
 import math
 
 import pytest
-from mmengine.config import Config
 
+from mmsemi.datasets.multi_source_dataset import fill_parts
 from mmsemi.recipes.read import load_stage
 
 PLUS = ['supervised', 'retrain_reliable', 'retrain']
@@ -23,10 +23,6 @@ PUBLISHED = {
 }
 
 pytestmark = pytest.mark.usefixtures('default_scope')
-
-
-def lengths(recipe):
-    return [stage.config().train_cfg.max_iters for stage in recipe.stages]
 
 
 def released_lengths(total, labeled, epochs):
@@ -50,24 +46,49 @@ def test_length(recipe):
     published = PUBLISHED.get((data[0], labeled))
     if published and epochs in (80, 240):
         assert tuple(expected) == published
-    assert lengths(recipe) == (expected[::2] if method == 'st' else expected)
+    found = [recipe.length_of(stage.config()) for stage in recipe.stages]
+    assert found == (expected[::2] if method == 'st' else expected)
     # the total batch that the rate is meant for
     assert int(recipe.name['gpus']) * int(recipe.name['batch']) == 16
 
 
-@pytest.mark.parametrize('method', EPOCHS)
-def test_every_protocol_is_there(leaves, method):
-    found = {
-        (leaf.name['data'], leaf.name['backbone'])
-        for leaf in leaves
-        if (leaf.name['method'], leaf.name['head']) == (method, 'deeplabv3plus')
+STPP = [f'voc12aug-stpp-{n}' for n in (662, 1323, 2645)]
+CITYSCAPES = [f'cityscapes-stpp-{n}' for n in (100, 372, 744)]
+ROWS = {
+    ('st', 'r50'): [*STPP, *CITYSCAPES],
+    ('st', 'r101'): [*(f'voc12aug-classic-{n}' for n in (92, 183, 732)), *STPP],
+    ('stpp', 'r50'): [*STPP, *CITYSCAPES, *STPP],  # also PSPNet
+    ('stpp', 'r101'): [
+        *(f'voc12aug-classic-{n}' for n in (92, 183, 366, 732, 1464)),
+        *STPP,
+    ],
+    # the released README's commands
+    ('bst', 'r50'): ['voc12aug-stpp-1323', 'cityscapes-stpp-372'],
+    **{(method, 'r18'): ['camvid-12', 'toyvoc'] for method in EPOCHS},
+}
+
+
+def test_every_published_row_is_there(leaves):
+    found = {}
+    for leaf in leaves:
+        if leaf.name['method'] in EPOCHS:
+            key = leaf.name['method'], leaf.name['backbone']
+            found.setdefault(key, []).append(leaf.name['data'])
+    assert {key: sorted(data) for key, data in found.items()} == {
+        key: sorted(data) for key, data in ROWS.items()
     }
-    voc = ['classic-92', 'classic-183', 'classic-366', 'classic-732', 'classic-1464']
-    voc += ['stpp-662', 'stpp-1323', 'stpp-2645']
-    data = [f'voc12aug-{split}' for split in voc]
-    data += [f'cityscapes-stpp-{n}' for n in (100, 372, 744)]
-    expected = {(d, backbone) for d in data for backbone in ('r50', 'r101')}
-    assert found == expected | {('camvid-12', 'r18'), ('toyvoc', 'r18')}
+
+
+def parts_of(cfg):
+    dataset = cfg.train_dataloader.dataset
+    parts = {name: part for name, part in dataset.items() if isinstance(part, dict)}
+    return fill_parts(parts, dataset.get('split'), dataset.get('data_root'))
+
+
+def labelling(cfg):
+    """Return the hooks that rank or label, in their order."""
+    names = ('reliability', 'pseudo_labels')
+    return [cfg.default_hooks[name] for name in names if name in cfg.default_hooks]
 
 
 def test_stages(recipe):
@@ -77,41 +98,38 @@ def test_stages(recipe):
     )
     for stage in recipe.stages:
         cfg = stage.config()
-        parts = cfg.train_dataloader.dataset
+        parts = parts_of(cfg)
         shares = cfg.train_dataloader.sampler.num_per_source
-        assert set(shares) == set(parts) - {'type'}
+        assert set(shares) == set(parts)
         assert sum(shares.values()) == cfg.train_dataloader.batch_size
         assert shares.labeled * (1 if len(shares) == 1 else 2) == sum(shares.values())
         # a fresh network in each, as ST++
         assert cfg.load_from is None
         assert cfg.custom_hooks[0].type == 'ExactResumeHook'
         for name in set(shares) - {'labeled'}:
-            steps = [step.type for step in parts[name].pipeline]
-            weak = [step.type for step in parts.labeled.pipeline]
+            steps = [step['type'] for step in parts[name]['pipeline']]
+            weak = [step['type'] for step in parts['labeled']['pipeline']]
             strong = ['StrongPhotometric', 'NoiseCutOut']
             assert steps == [*weak[:-1], *strong, weak[-1]]
 
 
 def where_labels_are(cfg):
-    parts = cfg.train_dataloader.dataset
     return {
-        name: (part.ann_file, part.data_prefix.seg_map_path)
-        for name, part in parts.items()
-        if name not in ('type', 'labeled')
+        name: (part['ann_file'], part['data_prefix']['seg_map_path'])
+        for name, part in parts_of(cfg).items()
+        if name != 'labeled'
     }
 
 
 def test_what_each_stage_learns_from_and_labels(recipe):
     configs = [stage.config() for stage in recipe.stages]
-    split = Config.fromfile(recipe.path).split
+    split = configs[0].train_dataloader.dataset.split
     reliable = '{work_dir}/supervised/reliable.txt'
     unreliable = '{work_dir}/supervised/unreliable.txt'
     first = '{work_dir}/supervised/pseudo_labels'
     second = '{work_dir}/retrain_reliable/pseudo_labels'
-    hooks = [[hook.type for hook in cfg.custom_hooks[1:]] for cfg in configs]
-    listed = [
-        [hook.dataset.ann_file for hook in cfg.custom_hooks[1:]] for cfg in configs
-    ]
+    hooks = [[hook.type for hook in labelling(cfg)] for cfg in configs]
+    listed = [[hook.dataset.ann_file for hook in labelling(cfg)] for cfg in configs]
     everything = f'{split}/unlabeled.txt'
     assert where_labels_are(configs[0]) == {}
     if recipe.name['method'] == 'st':
@@ -131,23 +149,28 @@ def test_what_each_stage_learns_from_and_labels(recipe):
 def test_how_the_labels_are_made(recipe):
     both = ['branch1', 'branch2'] if recipe.name['method'] == 'bst' else None
     for stage in recipe.stages[:-1]:
-        for hook in stage.config().custom_hooks[1:]:
-            assert hook.networks == both
+        for hook in labelling(stage.config()):
+            assert hook.get('networks') == both
             if hook.type == 'PseudoLabelHook':
-                assert bool(hook.noise) == (both is not None)
-                assert hook.truth_dir is None
+                assert hook.get('noise', 0) == (0.1 if both else 0)
+                assert hook.get('truth_dir') is None
                 assert hook.flip
                 if recipe.name['data'].split('-')[0] in TOTAL:
                     assert hook.scales == [0.5, 0.75, 1.0, 1.5, 2.0]
 
 
 def test_data_may_lie_elsewhere(recipe):
-    """One key moves every part, also in the configs whose parts have others below."""
-    cfg = load_stage(str(recipe.path), {'data_root': 'elsewhere', 'split': 'mine'})
-    parts = [p for p in cfg.train_dataloader.dataset.values() if isinstance(p, dict)]
-    parts += [cfg.val_dataloader.dataset, cfg.test_dataloader.dataset]
-    assert {part.data_root for part in parts} == {'elsewhere'}
-    assert parts[0].ann_file == 'mine/labeled.txt'
+    """One key moves every part, and the images to label."""
+    options = {
+        'train_dataloader.dataset.data_root': 'elsewhere',
+        'train_dataloader.dataset.split': 'mine',
+    }
+    for name in [stage.name for stage in recipe.stages]:
+        cfg = load_stage(str(recipe.path), options, name)
+        parts = parts_of(cfg)
+        moved = [*parts.values(), *(hook.dataset for hook in labelling(cfg))]
+        assert {part['data_root'] for part in moved} == {'elsewhere'}
+        assert parts['labeled']['ann_file'] == 'mine/labeled.txt'
 
 
 def test_optimisation(recipe):

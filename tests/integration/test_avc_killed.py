@@ -22,7 +22,7 @@ pytestmark = pytest.mark.slow
 @pytest.fixture(scope='module')
 def toy(tmp_path_factory) -> Path:
     """Make a data set without masks and boxes of its training images."""
-    root = tmp_path_factory.mktemp('toy') / 'toyvoc'
+    root = tmp_path_factory.mktemp('toy') / 'data/toyvoc'
     generate_toyvoc(root, TRAIN, 2)
     for path in [*root.glob('Segmentation*/train*'), *root.glob('Annotations/train*')]:
         path.unlink()
@@ -30,24 +30,29 @@ def toy(tmp_path_factory) -> Path:
 
 
 @pytest.fixture
-def run(toy, fork_train) -> Callable:
+def run(toy, fork_train, monkeypatch) -> Callable:
     """Return ``train(work, *words, **how)``: the recipe in forks of this process."""
+    monkeypatch.chdir(toy.parents[1])
 
     def train(work: Path, *words: str, batch: int = 8, **how) -> list[int]:
+        parts = dict(classify='tagged', affinity='sure', segment='pseudo')
         changes = [
-            f'data_root={toy}',
-            'width=0.05',
-            'classifier.head.in_channels=205',
-            'affinity_net.head.in_channels=[26,51,205]',
-            'segmentor.decode_head.in_channels=205',
-            f'classify_iters={STEPS}',
-            f'affinity_iters={STEPS}',
-            f'iters={STEPS}',
-            *(f'{stage}batch_size={batch}' for stage in ('classify_', 'affinity_', '')),
-            'warmup=1',
-            'crf_workers=0',
-            'cam_scales=[1.0]',
+            'model.backbone.width=0.05',
+            'stages.classify.model.head.in_channels=205',
+            'stages.affinity.model.head.in_channels=[26,51,205]',
+            'stages.segment.model.decode_head.in_channels=205',
+            f'train_cfg.max_iters={STEPS}',
+            *(
+                f'stages.{stage}.train_dataloader.sampler.num_per_source.{part}={batch}'
+                for stage, part in parts.items()
+            ),
+            'param_scheduler.0.end=1',
+            'param_scheduler.1.begin=1',
             'default_hooks.checkpoint.interval=2',
+            'default_hooks.cams.scales=[1.0]',
+            'default_hooks.cams.num_workers=0',
+            'default_hooks.affinity_labels.num_workers=0',
+            'default_hooks.pseudo_labels.num_workers=0',
         ]
         argv = [RECIPE, '--work-dir', work, *words, '--cfg-options', *changes]
         return fork_train(*argv, **how)

@@ -27,24 +27,26 @@ def read(folder):
 
 
 @pytest.mark.slow
-def test_recipe_and_tools(tmp_path):
-    data, work = tmp_path / 'toyvoc', tmp_path / 'work'
+def test_recipe_and_tools(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    data, work = tmp_path / 'data/toyvoc', tmp_path / 'work'
     generate_toyvoc(data, num_train=12, num_val=2)
     for path in data.glob('Segmentation*/train*'):
         path.unlink()
     options = [
         '--cfg-options',
-        f'data_root={data}',
-        'width=0.05',
-        'classifier.head.in_channels=205',
-        'affinity_net.head.in_channels=[26,51,205]',
-        'segmentor.decode_head.in_channels=205',
-        'classify_iters=3',
-        'affinity_iters=2',
-        'iters=2',
-        'warmup=1',
-        'crf_workers=0',
-        'cam_scales=[1.0]',
+        'model.backbone.width=0.05',
+        'stages.classify.model.head.in_channels=205',
+        'stages.affinity.model.head.in_channels=[26,51,205]',
+        'stages.segment.model.decode_head.in_channels=205',
+        'train_cfg.max_iters=2',
+        'stages.classify.train_cfg.max_iters=3',
+        'param_scheduler.0.end=1',
+        'param_scheduler.1.begin=1',
+        'default_hooks.cams.scales=[1.0]',
+        'default_hooks.cams.num_workers=0',
+        'default_hooks.affinity_labels.num_workers=0',
+        'default_hooks.pseudo_labels.num_workers=0',
     ]
     with DefaultScope.overwrite_default_scope('mmsemi'):
         tool('train')([str(RECIPE), '--work-dir', str(work), *options])

@@ -2,7 +2,7 @@
 
 import json
 import runpy
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import numpy as np
@@ -22,7 +22,7 @@ pytestmark = pytest.mark.slow
 @pytest.fixture(scope='module')
 def toy(tmp_path_factory) -> Path:
     """Make a data set and take the masks and XMLs of its weak images away."""
-    root = tmp_path_factory.mktemp('toy') / 'toyvoc'
+    root = tmp_path_factory.mktemp('toy') / 'data/toyvoc'
     generate_toyvoc(root, TRAIN, 2)
     split = write_toyvoc_split(root, LABELED, seed=0)
     for name in (split / 'unlabeled.txt').read_text().split():
@@ -31,28 +31,30 @@ def toy(tmp_path_factory) -> Path:
     return root
 
 
-@pytest.fixture
-def run(toy, fork_train) -> Callable:
-    """Return ``train(work, *words, options=(), **how)``: LPL's recipe in a fork."""
+@pytest.fixture(autouse=True)
+def beside_the_data(toy, monkeypatch) -> None:
+    """Stand where the configs look for data/toyvoc."""
+    monkeypatch.chdir(toy.parents[1])
 
-    def train(work: Path, *words: str, options: tuple = (), **how) -> list[int]:
+
+@pytest.fixture
+def run(fork_train) -> Callable:
+    """Return ``train(work, *words, **how)``: LPL's recipe in a fork."""
+
+    def train(work: Path, *words: str, **how) -> list[int]:
+        sources = 'train_dataloader.sampler.num_per_source'
         changes = [
-            f'data_root={toy}',
-            f'split=splits/seed0/{LABELED}',
-            f'lpl_iters={STEPS}',
-            f'iters={STEPS}',
-            'lpl_batch.labeled=2',
-            'lpl_batch.weak=2',
-            'lpl_batch_size=4',
-            'batch.labeled=2',
-            'batch.pseudo=2',
-            'batch_size=4',
+            f'train_dataloader.dataset.split=splits/seed0/{LABELED}',
+            f'train_cfg.max_iters={STEPS}',
+            f'stages.lpl.{sources}.labeled=2',
+            f'stages.lpl.{sources}.weak=2',
+            f'stages.retrain.{sources}.labeled=2',
+            f'stages.retrain.{sources}.pseudo=2',
             'param_scheduler.0.end=1',
             'param_scheduler.1.begin=1',
             'default_hooks.checkpoint.interval=2',
             # a moment between two images, for the kill
-            'stages.lpl.custom_hooks.1.batch_size=1',
-            *options,
+            'default_hooks.pseudo_labels.batch_size=1',
         ]
         argv = [RECIPE, '--work-dir', work, *words, '--cfg-options', *changes]
         return fork_train(*argv, **how)
@@ -146,7 +148,8 @@ def test_evaluation_with_and_without_tags(network, tta, alone, toy, tmp_path):
         words = [RECIPE, tmp_path / 'rings.pth', '--stage', 'lpl', '--out', out]
         words += ['--predict-on', network, '--work-dir', tmp_path / 'test']
         words += ['--tta'] if tta else []
-        words += ['--cfg-options', f'data_root={toy}', f'predict_with_tags={with_tags}']
+        option = f'stages.lpl.method.predict_with_tags={with_tags}'
+        words += ['--cfg-options', option]
         main([str(word) for word in words])
         found = {p.stem: np.unique(np.array(Image.open(p))) for p in out.glob('*.png')}
         assert len(found) == 2
@@ -155,16 +158,19 @@ def test_evaluation_with_and_without_tags(network, tta, alone, toy, tmp_path):
             assert (3 in classes) == ring and (len(classes) == 1 or not ring)
 
 
-def test_dense_crf_of_stage_2(alone, toy, tmp_path):
+def test_dense_crf_of_stage_2(alone, tmp_path):
     """The option of the VOC recipes, on the last stage with --tta."""
     main = runpy.run_path(str(ROOT / 'tools/test.py'))['main']
     found = []
     released = dict(iterations=1, gauss=(3, 3), bilateral=(32, 13, 10))
     for crf in (None, dict(released, _delete_=True)):
         config, out = tmp_path / f'{len(found)}.py', tmp_path / f'out_{len(found)}'
-        config.write_text(f'_base_ = {str(RECIPE)!r}\ncrf = {crf}\n')
+        config.write_text(
+            f'_base_ = {str(RECIPE)!r}\n'
+            f'stages = dict(retrain=dict(tta_model=dict(crf={crf})))\n'
+        )
         words = [config, alone / f'retrain/iter_{STEPS}.pth', '--tta', '--out', out]
-        words += ['--work-dir', tmp_path / 'test', '--cfg-options', f'data_root={toy}']
+        words += ['--work-dir', tmp_path / 'test']
         main([str(word) for word in words])
         found.append({p.name: np.array(Image.open(p)) for p in out.glob('*.png')})
     plain, sharp = found
@@ -173,11 +179,13 @@ def test_dense_crf_of_stage_2(alone, toy, tmp_path):
     assert any((plain[name] != sharp[name]).any() for name in plain)
 
 
-def write(toy: Path, path: Path, change: Callable[[dict], object]) -> str:
-    tags = json.loads((toy / 'tags.json').read_text())
-    change(tags)
-    path.write_text(json.dumps(tags))
-    return f'tags={path}'
+@pytest.fixture
+def tag_file(toy) -> Iterator[Path]:
+    """Return the file of tags, and restore it."""
+    path = toy / 'tags.json'
+    before = path.read_text()
+    yield path
+    path.write_text(before)
 
 
 BAD = {
@@ -212,15 +220,16 @@ BAD = {
 
 
 @pytest.mark.parametrize('kind', BAD)
-def test_bad_tags_stop_the_recipe(kind, run, toy, tmp_path):
+def test_bad_tags_stop_the_recipe(kind, run, toy, tag_file, tmp_path):
     part, change, message = BAD[kind]
     names = (toy / f'splits/seed0/{LABELED}/{part}.txt').read_text().split()
-    path = tmp_path / 'tags.json'
-    option = write(toy, path, lambda tags: change(tags, names[0]))
+    tags = json.loads(tag_file.read_text())
+    change(tags, names[0])
+    tag_file.write_text(json.dumps(tags))
     with pytest.raises(pytest.fail.Exception) as failed:
-        run(tmp_path / 'work', options=(option,))
+        run(tmp_path / 'work')
     text = ' '.join(str(failed.value).split())
-    assert message.format(name=names[0], tags=path) in text
+    assert message.format(name=names[0], tags='data/toyvoc/tags.json') in text
     assert 'Stage 1 of 2, lpl' in text
     if part == 'unlabeled':
         # before the first step

@@ -32,28 +32,26 @@ def toy(tmp_path_factory) -> Path:
 @pytest.fixture
 def run(toy, fork_train) -> Callable:
     def train(work: Path, *words: str, **options) -> list[int]:
+        dataset, numbers = 'train_dataloader.dataset', 'sampler.num_per_source'
         changes = [
-            f'data_root={toy}',
-            f'split=splits/seed0/{LABELED}',
-            f'supervised_iters={STEPS}',
-            f'reliable_iters={STEPS}',
-            f'iters={STEPS}',
-            'supervised_batch.labeled=4',
-            'reliable_batch.labeled=2',
-            'reliable_batch.reliable=2',
-            'batch.labeled=2',
-            'batch.reliable=1',
-            'batch.unreliable=1',
-            'supervised_batch_size=4',
-            'batch_size=4',
+            f'{dataset}.data_root={toy}',
+            f'{dataset}.split=splits/seed0/{LABELED}',
+            f'val_dataloader.dataset.data_root={toy}',
+            f'test_dataloader.dataset.data_root={toy}',
+            f'train_cfg.max_iters={STEPS}',
+            f'stages.supervised.train_dataloader.{numbers}.labeled=4',
+            f'stages.retrain_reliable.train_dataloader.{numbers}.labeled=2',
+            f'stages.retrain_reliable.train_dataloader.{numbers}.reliable=2',
+            f'stages.retrain.train_dataloader.{numbers}.labeled=2',
+            f'stages.retrain.train_dataloader.{numbers}.reliable=1',
+            f'stages.retrain.train_dataloader.{numbers}.unreliable=1',
             'default_hooks.checkpoint.interval=2',
             # the warm-up is longer than these stages
             'param_scheduler.0.end=2',
             'param_scheduler.1.begin=2',
             # a moment between two images, for the kill
-            'stages.supervised.custom_hooks.1.batch_size=1',
-            'stages.supervised.custom_hooks.2.batch_size=1',
-            'stages.retrain_reliable.custom_hooks.1.batch_size=1',
+            'default_hooks.reliability.batch_size=1',
+            'default_hooks.pseudo_labels.batch_size=1',
         ]
         argv = [RECIPE, '--work-dir', work, *words, '--cfg-options', *changes]
         return fork_train(*argv, **options)

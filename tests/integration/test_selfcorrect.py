@@ -8,11 +8,11 @@ from pathlib import Path
 
 import pytest
 import torch
-from mmengine.config import ConfigDict
 from mmengine.model import revert_sync_batchnorm
 
 from mmsemi.datasets.splits import generate_split, read_split, write_splits
 from mmsemi.datasets.toy import generate_toyvoc, write_toyvoc_split
+from mmsemi.models.segmentors.semi_base import second_network
 from mmsemi.recipes.read import load_stage
 from mmsemi.registry import DATASETS, MODELS
 
@@ -43,7 +43,7 @@ def make_toy(root: Path) -> Path:
 
 @pytest.fixture(scope='module')
 def toy(tmp_path_factory) -> Path:
-    return make_toy(tmp_path_factory.mktemp('toy') / 'toyvoc')
+    return make_toy(tmp_path_factory.mktemp('toy') / 'data/toyvoc')
 
 
 def find_recipe(row: str) -> Path:
@@ -53,27 +53,23 @@ def find_recipe(row: str) -> Path:
 
 
 @pytest.fixture
-def run(toy, fork_train) -> Callable[..., list[int]]:
+def run(toy, fork_train, monkeypatch) -> Callable[..., list[int]]:
+    # where the configs look for data/toyvoc
+    monkeypatch.chdir(toy.parents[1])
+
     def train(row: str, work: Path, *words: str, **options) -> list[int]:
         # of a rank: the ASPP's pooling cannot normalise a single image
         n = 2
         changes = [
-            f'data_root={toy}',
-            f'split={SPLIT}',
-            f'iters={STEPS}',
-            f'batch.labeled={n}',
-            f'batch.weak={n}',
-            f'batch_size={2 * n}',
+            f'train_dataloader.dataset.split={SPLIT}',
+            f'train_cfg.max_iters={STEPS}',
+            f'train_dataloader.sampler.num_per_source.labeled={n}',
+            f'stages.primary.train_dataloader.sampler.num_per_source.weak={n}',
             'default_hooks.checkpoint.interval=2',
             'default_hooks.logger.interval=1',
             'param_scheduler.0.end=1',
             'param_scheduler.1.begin=1',
         ]
-        if row != 'em-fixed':
-            changes += [f'ancillary_iters={STEPS}', f'ancillary_batch.labeled={n}']
-            changes += [f'ancillary_batch_size={n}']
-        if row == 'conv':
-            changes += [f'correction_iters={STEPS}']
         argv = [find_recipe(row), '--work-dir', work, *words, '--cfg-options', *changes]
         return fork_train(*argv, **options)
 
@@ -190,9 +186,10 @@ def test_two_ranks(run, tmp_path, assert_equal, row):
 
 
 @pytest.fixture
-def build_weak(tmp_path, default_scope) -> Callable[..., None]:
+def build_weak(tmp_path, default_scope, monkeypatch) -> Callable[..., None]:
     """Return ``build()``: the data of the last stage of the linear recipe."""
-    root = make_toy(tmp_path / 'toyvoc')
+    root = make_toy(tmp_path / 'data/toyvoc')
+    monkeypatch.chdir(tmp_path)
 
     def build(change: Callable[[str], str] | None = None) -> None:
         name = read_split(root / SPLIT / 'unlabeled.txt')[3]
@@ -200,7 +197,7 @@ def build_weak(tmp_path, default_scope) -> Callable[..., None]:
         before = path.read_text()
         if change is not None:
             path.write_text(change(before))
-        options = {'data_root': str(root), 'split': SPLIT}
+        options = {'train_dataloader.dataset.split': SPLIT}
         cfg = load_stage(str(find_recipe('linear')), options)
         try:
             DATASETS.build(cfg.train_dataloader.dataset)
@@ -261,10 +258,11 @@ def test_boxes_and_images_that_are_not_there(build_weak):
 def test_ancillary_checkpoint_of_other_classes(tmp_path, default_scope):
     def build(**head: int):
         torch.manual_seed(0)
-        options = {'model.ancillary_checkpoint': str(tmp_path / 'other.pth')}
+        key = 'stages.primary.method.ancillary_checkpoint'
+        options = {key: str(tmp_path / 'other.pth')}
         cfg = load_stage(str(find_recipe('linear')), options)
         model = revert_sync_batchnorm(MODELS.build(cfg.model))
-        other = ConfigDict(cfg.model.ancillary.to_dict())
+        other = second_network(cfg.model.segmentor, cfg.model.ancillary)
         other.decode_head.update(head)
         return model, revert_sync_batchnorm(MODELS.build(other))
 

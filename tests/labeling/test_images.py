@@ -205,6 +205,15 @@ def test_list_of_a_part(part, known, listed):
     assert part_images(cfg, part)['ann_file'] == listed
 
 
+def test_suffix_of_the_data_sets_class():
+    """A list of Cityscapes' images has names without their suffix."""
+    city = dict(type='CityscapesDataset', data_prefix=dict(img_path='leftImg8bit'))
+    found = part_images(with_parts(pseudo=city), 'pseudo')
+    assert found['img_suffix'] == '_leftImg8bit.png'
+    given = part_images(with_parts(pseudo=dict(city, img_suffix='.jpg')), 'pseudo')
+    assert given['img_suffix'] == '.jpg'
+
+
 def test_part_that_is_no_list():
     cfg = with_parts(labeled={}, both=dict(type='ConcatDataset', datasets=[{}, {}]))
     with pytest.raises(ValueError, match="part='both' is a ConcatDataset of other"):

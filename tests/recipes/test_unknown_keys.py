@@ -166,9 +166,9 @@ def test_misspelt_in_lists(whole: dict) -> None:
 
 def test_part_without_type_is_refused(whole: dict) -> None:
     """A leaf that misspells a part makes a second one of it."""
-    config = put(whole, 'train_dataloader.dataset.labeld', dict(ann_file='a.txt'))
+    config = put(whole, 'train_dataloader.dataset.label', dict(ann_file='a.txt'))
     assert (
-        'train_dataloader.dataset.labeld is no argument of MultiSourceDataset: did you '
+        'train_dataloader.dataset.label is no argument of MultiSourceDataset: did you '
         'mean labeled?'
     ) in refusal(config)
 
@@ -224,13 +224,20 @@ def test_several_optimizers() -> None:
     assert len(text.splitlines()) == 2
 
 
-def test_arguments_handed_to_an_inner_transform() -> None:
-    """RandomResize gives what it does not know to Resize."""
-    step = dict(type='RandomResize', scale=(64, 64), ratio_range=(0.5, 2.0))
-    check_keys(Config(dict(tta_pipeline=[dict(step, keep_ratio=True)])), 'a.py')
-    text = refusal(dict(tta_pipeline=[dict(step, keep_ration=True)]))
-    assert 'tta_pipeline.0.keep_ration is no argument of RandomResize' in text
-    assert 'did you mean keep_ratio?' in text
+@pytest.mark.parametrize(
+    ('key', 'given', 'wrong', 'right'),
+    [
+        ('tta_pipeline', 'RandomResize', 'keep_ration', 'keep_ratio'),
+        ('custom_hooks', 'EMAHook', 'momentun', 'momentum'),
+        ('custom_hooks', 'CheckpointHook', 'max_keep_ckpt', 'max_keep_ckpts'),
+    ],
+)
+def test_arguments_handed_on(key: str, given: str, wrong: str, right: str) -> None:
+    """A leaf gives the wrong key beside the right one of its base."""
+    item = {'type': given, right: 1}
+    check_keys(Config({key: [item]}), 'a.py')
+    _, line = refusal({key: [{**item, wrong: 2}]}).splitlines()
+    assert line == f'  {key}.0.{wrong} is no argument of {given}: did you mean {right}?'
 
 
 def test_hook_that_labels() -> None:

@@ -34,19 +34,24 @@ def find(row: str) -> str:
 
 @pytest.fixture(scope='module')
 def toy(tmp_path_factory) -> Path:
-    root = tmp_path_factory.mktemp('toy') / 'toyvoc'
+    root = tmp_path_factory.mktemp('toy') / 'data/toyvoc'
     generate_toyvoc(root, 4, 1)
     write_toyvoc_split(root, 2, seed=0)
     return root
 
 
-def options(toy: Path) -> dict:
-    return {'data_root': str(toy), 'split': 'splits/seed0/2'}
+@pytest.fixture(autouse=True)
+def beside_the_data(toy, monkeypatch) -> None:
+    """Stand where the configs look for data/toyvoc."""
+    monkeypatch.chdir(toy.parents[1])
+
+
+SPLIT = {'train_dataloader.dataset.split': 'splits/seed0/2'}
 
 
 def save(toy: Path, path: Path):
     """Write a checkpoint of sharp random networks and return the method."""
-    cfg = load_stage(find('selfcorrect-linear'), options(toy))
+    cfg = load_stage(find('selfcorrect-linear'), SPLIT)
     torch.manual_seed(0)
     model = revert_sync_batchnorm(MODELS.build(cfg.model)).eval()
     for net in (model.primary, model.ancillary):
@@ -57,7 +62,7 @@ def save(toy: Path, path: Path):
 
 def run(toy: Path, tmp_path: Path, row='selfcorrect-linear', *words: str) -> int:
     argv = [find(row), str(tmp_path / 'a.pth'), '--out', str(tmp_path / 'panels')]
-    changes = [f'{key}={value}' for key, value in options(toy).items()]
+    changes = [f'{key}={value}' for key, value in SPLIT.items()]
     argv += ['--num', '1', '--size', str(SIZE), *words, '--cfg-options', *changes]
     return visualize_boxes.main(argv)
 

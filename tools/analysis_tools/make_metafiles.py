@@ -4,7 +4,7 @@ The models are the configs that are there, with what their names and merged cont
 say. The head of a collection (paper, README, code, and the methods, as in the names of
 its configs) is kept from the file, where it is written by hand once; a collection
 without a config goes. A published number is that of a README's table: of the config
-linked right of the column ``published mIoU``. It stands under Metadata, since Results
+linked right of a column ``published mIoU``. It stands under Metadata, since Results
 would be those of the config itself.
 """
 
@@ -83,11 +83,12 @@ def published(readme: str) -> dict[str, float]:
             columns = []
         elif not columns:
             columns = cells
-        elif 'published mIoU' in columns[:-1]:
-            at = columns.index('published mIoU')
-            link = re.search(r'\(([^()/]+)\.py\)', cells[at + 1])
-            if link and re.fullmatch(r'\d+(\.\d+)?', cells[at]):
-                found[link[1]] = float(cells[at])
+        else:
+            for at in range(len(columns) - 1):
+                link = re.search(r'\(([^()/]+)\.py\)', cells[at + 1])
+                number = re.fullmatch(r'\d+(\.\d+)?', cells[at])
+                if columns[at] == 'published mIoU' and link and number:
+                    found[link[1]] = float(cells[at])
     return found
 
 

@@ -27,6 +27,7 @@ from PIL import Image, ImageDraw
 from torch import Tensor
 
 from mmsemi.datasets.label_maps import read_label_map
+from mmsemi.datasets.multi_source_dataset import fill_parts
 from mmsemi.engine.panels import GAP, colour_labels, row
 from mmsemi.engine.runner.launch import check_checkpoint
 from mmsemi.models import SelfCorrect
@@ -69,7 +70,8 @@ def build_dataset(cfg: Config) -> torch.utils.data.Dataset:
     Raises:
         ValueError: The config has no images with boxes only.
     """
-    weak = cfg.train_dataloader.dataset.get('weak')
+    data = cfg.train_dataloader.dataset
+    weak = data.get('weak')
     if weak is None:
         raise ValueError(
             f'{cfg.filename} has no part `weak`, images with boxes only: give the '
@@ -83,7 +85,8 @@ def build_dataset(cfg: Config) -> torch.utils.data.Dataset:
         *resize,
         dict(type='PackSemiInputs'),
     ]
-    return DATASETS.build(weak)
+    parts = fill_parts(dict(weak=weak), data.get('split'), data.get('data_root'))
+    return DATASETS.build(parts['weak'])
 
 
 def build_model(cfg: Config, checkpoint: str, done: float) -> SelfCorrect:

@@ -1,14 +1,17 @@
 # ADE20K, labelled images only.
 data_root = 'data/ade/ADEChallengeData2016/'
 crop_size = (512, 512)
-train_pipeline = [
-    dict(type='LoadImageFromFile'),
-    dict(type='LoadAnnotations', reduce_zero_label=True),
+geometry = [
     dict(
         type='RandomResize', scale=(2048, 512), ratio_range=(0.5, 2.0), keep_ratio=True
     ),
     dict(type='RandomCrop', crop_size=crop_size),
     dict(type='RandomFlip', prob=0.5),
+]
+train_pipeline = [
+    dict(type='LoadImageFromFile'),
+    dict(type='LoadAnnotations', reduce_zero_label=True),
+    *geometry,
     dict(type='PackSegInputs'),
 ]
 test_pipeline = [
@@ -44,10 +47,10 @@ train_dataloader = dict(
     sampler=dict(type='MultiSourceSampler', num_per_source=dict(labeled=4)),
     dataset=dict(
         type='MultiSourceDataset',
+        data_root=data_root,
         split='splits/1-16',
         labeled=dict(
             type='ADE20KDataset',
-            data_root=data_root,
             data_prefix=dict(
                 img_path='images/training', seg_map_path='annotations/training'
             ),

@@ -1,23 +1,25 @@
-# VOC 2012 augmented for AVC: all training images with their tags, no mask.
-data_root = 'data/VOCdevkit/VOC2012/'
-dataset_type = 'PascalVOCDataset'
-classes = '{dataset_type}'
-images = 'JPEGImages'
-val_images = 'JPEGImages'
-img_suffix = '.jpg'
-# the images that are trained on in every stage (10582), and those of the validation
-listed = 'ImageSets/Segmentation/trainaug.txt'
-val_listed = 'ImageSets/Segmentation/val.txt'
+# VOC 2012 augmented for AVC: all training images (10582) with their tags, no mask.
+_base_ = './voc12aug.py'
 # VOC's XMLs, also of objects that occur as difficult only
-tags = '{data_root}/Annotations'
-val_tags = '{data_root}/Annotations'
-tags_format = 'voc'
-# of the classifier
-crop_size = (512, 512)
-# TransCAM: the longer side becomes 320 to 640
+tag_file = _base_.data_root + 'Annotations'
+load_tags = dict(
+    type='LoadImageTags', format='voc', path=tag_file, classes='PascalVOCDataset'
+)
+# TransCAM's and PSA's
+jitter = dict(
+    type='StrongPhotometric',
+    brightness=0.3,
+    contrast=0.3,
+    saturation=0.3,
+    hue=0.1,
+    jitter_prob=1.0,
+    gray_prob=0.0,
+    blur_prob=0.0,
+)
 classify_pipeline = [
     dict(type='LoadImageFromFile'),
-    '{load_tags}',
+    load_tags,
+    # TransCAM: the longer side becomes 320 to 640
     dict(
         type='RandomResize',
         scale=(480, 480),
@@ -26,38 +28,15 @@ classify_pipeline = [
         interpolation='bicubic',
     ),
     dict(type='RandomFlip', prob=0.5),
-    dict(
-        type='StrongPhotometric',
-        brightness=0.3,
-        contrast=0.3,
-        saturation=0.3,
-        hue=0.1,
-        jitter_prob=1.0,
-        gray_prob=0.0,
-        blur_prob=0.0,
-    ),
-    dict(type='RandomCrop', crop_size='{crop_size}'),
-    dict(type='PackSemiInputs'),
-]
-classify_val_pipeline = [
-    dict(type='LoadImageFromFile'),
-    '{load_val_tags}',
+    jitter,
+    dict(type='RandomCrop', crop_size=(512, 512)),
     dict(type='PackSemiInputs'),
 ]
 # PSA: at the image's own scale
 affinity_pipeline = [
     dict(type='LoadImageFromFile'),
     dict(type='LoadAnnotations'),
-    dict(
-        type='StrongPhotometric',
-        brightness=0.3,
-        contrast=0.3,
-        saturation=0.3,
-        hue=0.1,
-        jitter_prob=1.0,
-        gray_prob=0.0,
-        blur_prob=0.0,
-    ),
+    jitter,
     dict(type='RandomCrop', crop_size=(448, 448)),
     dict(type='RandomFlip', prob=0.5),
     dict(type='PackSegInputs'),
@@ -66,65 +45,44 @@ affinity_pipeline = [
 segment_pipeline = [
     dict(type='LoadImageFromFile'),
     dict(type='LoadAnnotations'),
-    dict(
-        type='StrongPhotometric',
-        brightness=0.04,
-        contrast=0.0,
-        saturation=0.04,
-        hue=0.03,
-        jitter_prob=1.0,
-        gray_prob=0.0,
-        blur_prob=0.0,
-    ),
+    dict(jitter, brightness=0.04, contrast=0.0, saturation=0.04, hue=0.03),
     dict(type='RandomFlip', prob=0.5),
     # the factor is uniform
     dict(type='RandomScale', min_factor=0.5, max_factor=1.5),
     dict(type='RandomCrop', crop_size=(448, 448)),
     dict(type='PackSegInputs'),
 ]
-test_pipeline = [
-    dict(type='LoadImageFromFile'),
-    dict(type='LoadAnnotations'),
-    dict(type='PackSegInputs'),
-]
-# tools/test.py --tta
-tta_pipeline = [
-    dict(type='LoadImageFromFile'),
-    dict(
-        type='TestTimeAug',
-        transforms=[
-            [
-                dict(type='Resize', scale_factor=factor, keep_ratio=True)
-                for factor in (0.5, 0.75, 1.0, 1.25, 1.5)
-            ],
-            [
-                dict(type='RandomFlip', prob=prob, direction='horizontal')
-                for prob in (0.0, 1.0)
-            ],
-            [dict(type='LoadAnnotations')],
-            [dict(type='PackSegInputs')],
-        ],
-    ),
-]
+images = dict(
+    data_prefix=dict(img_path='JPEGImages'),
+    ann_file='ImageSets/Segmentation/trainaug.txt',
+)
 train_dataloader = dict(
-    num_workers=4,
-    persistent_workers=True,
-    sampler=dict(type='MultiSourceSampler'),
-    dataset=dict(type='MultiSourceDataset'),
-)
-val_dataloader = dict(
-    batch_size=1,
-    num_workers=2,
-    persistent_workers=True,
-    sampler=dict(type='DefaultSampler', shuffle=False),
+    batch_size=None,
+    sampler=dict(_delete_=True, type='MultiSourceSampler'),
     dataset=dict(
-        type='PascalVOCDataset',
-        data_root='{data_root}',
-        data_prefix=dict(img_path='{val_images}', seg_map_path='SegmentationClass'),
-        ann_file='{val_listed}',
-        pipeline=test_pipeline,
+        _delete_=True,
+        type='MultiSourceDataset',
+        data_root=_base_.data_root,
+        tagged=dict(images, type='UnlabeledDataset', pipeline=classify_pipeline),
+        sure=dict(images, type='PascalVOCDataset', pipeline=affinity_pipeline),
+        pseudo=dict(images, type='PascalVOCDataset', pipeline=segment_pipeline),
     ),
 )
-test_dataloader = val_dataloader
-val_evaluator = dict(type='IoUMetric', iou_metrics=['mIoU'])
-test_evaluator = val_evaluator
+# images of the classifier's validation
+tagged_val = dict(
+    type='UnlabeledDataset',
+    data_root=_base_.data_root,
+    data_prefix=dict(img_path='JPEGImages'),
+    ann_file='ImageSets/Segmentation/val.txt',
+    pipeline=[
+        dict(type='LoadImageFromFile'),
+        load_tags,
+        dict(type='PackSemiInputs'),
+    ],
+)
+# tools/test.py --tta
+tta_pipeline = _base_.tta_pipeline
+tta_pipeline[1].transforms[0] = [
+    dict(type='Resize', scale_factor=factor, keep_ratio=True)
+    for factor in (0.5, 0.75, 1.0, 1.25, 1.5)
+]

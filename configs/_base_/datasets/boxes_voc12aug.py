@@ -1,111 +1,68 @@
-# VOC 2012 augmented with VOC's boxes, for self-correcting networks. As it stands: the
-# images with masks (F) and no box; recipes take the other pipelines and `weak` (W),
-# which opens no mask.
-data_root = 'data/VOCdevkit/VOC2012/'
-images = 'JPEGImages'
-split = 'splits/seed0/200'
-labeled_list = '{split}/labeled.txt'
+# VOC 2012 augmented with VOC's boxes, for self-correcting networks: images with masks
+# and boxes (F, the part `labeled`) and with boxes only (W, `weak`), of which no mask is
+# opened.
+_base_ = './voc12aug.py'
 # all classes but the background
 num_box_classes = 20
 boxes = dict(
     type='LoadBoxes',
     format='voc',
-    path='{data_root}/Annotations',
+    path=_base_.data_root + 'Annotations',
     classes='PascalVOCDataset',
 )
-crop_size = (513, 513)
 geometry = [
-    dict(type='RandomScale', min_factor=0.5, max_factor=2.0),
-    dict(type='RandomCropWithBoxes', crop_size=crop_size),
-    dict(type='RandomFlip', prob=0.5),
+    _base_.train_pipeline[2],
+    dict(type='RandomCropWithBoxes', crop_size=_base_.crop_size),
+    _base_.train_pipeline[4],
 ]
 pack = dict(type='PackSemiInputs')
-train_pipeline = [
+# what the stage `ancillary` changes: it sees the boxes of every image
+box_pipeline = [
     dict(type='LoadImageFromFile'),
+    boxes,
     dict(type='LoadAnnotations'),
     *geometry,
     pack,
 ]
-test_pipeline = [
+box_test_pipeline = [
     dict(type='LoadImageFromFile'),
-    dict(type='LoadAnnotations'),
-    dict(type='PackSegInputs'),
-]
-# tools/test.py --tta: the scales of DeepLabV3+, each also mirrored
-tta_views = [
-    [
-        dict(type='Resize', scale_factor=factor, keep_ratio=True)
-        for factor in (0.5, 0.75, 1.0, 1.25, 1.5, 1.75)
-    ],
-    [dict(type='RandomFlip', prob=prob, direction='horizontal') for prob in (0.0, 1.0)],
-    [dict(type='LoadAnnotations')],
-]
-tta_pipeline = [
-    dict(type='LoadImageFromFile'),
-    dict(type='TestTimeAug', transforms=[*tta_views, [dict(type='PackSegInputs')]]),
-]
-# of the ancillary model, which sees the boxes of every image
-ancillary_pipeline = [
-    dict(type='LoadImageFromFile'),
-    '{boxes}',
-    dict(type='LoadAnnotations'),
-    *geometry,
+    boxes,
+    *_base_.test_pipeline[1:-1],
     pack,
 ]
-ancillary_test_pipeline = [
-    dict(type='LoadImageFromFile'),
-    '{boxes}',
-    dict(type='LoadAnnotations'),
-    pack,
-]
-ancillary_tta_pipeline = [
-    dict(type='LoadImageFromFile'),
-    '{boxes}',
-    dict(type='TestTimeAug', transforms=[*tta_views, [pack]]),
-]
-# of the training that labels W
-sup_pipeline = [*ancillary_pipeline[:-1], dict(type='MultiBranch', sup=[pack])]
-weak = dict(
-    type='UnlabeledDataset',
-    data_root='{data_root}',
-    data_prefix=dict(img_path='{images}'),
-    ann_file='{split}/unlabeled.txt',
-    pipeline=[
+ancillary = dict(
+    model=dict(decode_head=dict(num_box_classes=num_box_classes)),
+    train_dataloader=dict(dataset=dict(labeled=dict(pipeline=box_pipeline))),
+    val_dataloader=dict(dataset=dict(pipeline=box_test_pipeline)),
+    test_dataloader=dict(dataset=dict(pipeline=box_test_pipeline)),
+    tta_pipeline=[
         dict(type='LoadImageFromFile'),
-        '{boxes}',
-        *geometry,
-        dict(type='MultiBranch', weak=[pack]),
+        boxes,
+        dict(
+            type='TestTimeAug',
+            transforms=[*_base_.tta_pipeline[1]['transforms'][:-1], [pack]],
+        ),
     ],
 )
+# the trainings that label W
 train_dataloader = dict(
-    batch_size=4,
-    num_workers=4,
-    persistent_workers=True,
-    sampler=dict(type='MultiSourceSampler', num_per_source=dict(labeled=4)),
+    batch_size=None,
+    sampler=dict(num_per_source=dict(labeled=4)),
     dataset=dict(
-        type='MultiSourceDataset',
+        data_root=_base_.data_root,
+        split='splits/seed0/200',
         labeled=dict(
-            type='PascalVOCDataset',
-            data_root='{data_root}',
-            data_prefix=dict(img_path='{images}', seg_map_path='SegmentationClassAug'),
-            ann_file='{labeled_list}',
-            pipeline=train_pipeline,
+            pipeline=[*box_pipeline[:-1], dict(type='MultiBranch', sup=[pack])]
+        ),
+        weak=dict(
+            type='UnlabeledDataset',
+            data_prefix=dict(img_path='JPEGImages'),
+            pipeline=[
+                dict(type='LoadImageFromFile'),
+                boxes,
+                *geometry,
+                dict(type='MultiBranch', weak=[pack]),
+            ],
         ),
     ),
 )
-val_dataloader = dict(
-    batch_size=1,
-    num_workers=2,
-    persistent_workers=True,
-    sampler=dict(type='DefaultSampler', shuffle=False),
-    dataset=dict(
-        type='PascalVOCDataset',
-        data_root='{data_root}',
-        data_prefix=dict(img_path='{images}', seg_map_path='SegmentationClass'),
-        ann_file='ImageSets/Segmentation/val.txt',
-        pipeline=test_pipeline,
-    ),
-)
-test_dataloader = val_dataloader
-val_evaluator = dict(type='IoUMetric', iou_metrics=['mIoU'])
-test_evaluator = val_evaluator

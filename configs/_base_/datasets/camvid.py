@@ -1,14 +1,17 @@
 # CamVid, labelled images only.
 data_root = 'data/camvid/'
 crop_size = (160, 160)
-train_pipeline = [
-    dict(type='LoadImageFromFile'),
-    dict(type='LoadAnnotations'),
+geometry = [
     dict(
         type='RandomResize', scale=(320, 240), ratio_range=(0.75, 1.5), keep_ratio=True
     ),
     dict(type='RandomCrop', crop_size=crop_size),
     dict(type='RandomFlip', prob=0.5),
+]
+train_pipeline = [
+    dict(type='LoadImageFromFile'),
+    dict(type='LoadAnnotations'),
+    *geometry,
     dict(type='PackSegInputs'),
 ]
 test_pipeline = [
@@ -44,10 +47,10 @@ train_dataloader = dict(
     sampler=dict(type='MultiSourceSampler', num_per_source=dict(labeled=8)),
     dataset=dict(
         type='MultiSourceDataset',
+        data_root=data_root,
         split='splits/12',
         labeled=dict(
             type='CamVidDataset',
-            data_root=data_root,
             data_prefix=dict(img_path='images/train', seg_map_path='annotations/train'),
             pipeline=train_pipeline,
         ),

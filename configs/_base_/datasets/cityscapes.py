@@ -1,12 +1,15 @@
 # Cityscapes, labelled images only.
 data_root = 'data/cityscapes/'
 crop_size = (769, 769)
-train_pipeline = [
-    dict(type='LoadImageFromFile'),
-    dict(type='LoadAnnotations'),
+geometry = [
     dict(type='RandomScale', min_factor=0.5, max_factor=2.0),
     dict(type='RandomCrop', crop_size=crop_size),
     dict(type='RandomFlip', prob=0.5),
+]
+train_pipeline = [
+    dict(type='LoadImageFromFile'),
+    dict(type='LoadAnnotations'),
+    *geometry,
     dict(type='PackSegInputs'),
 ]
 test_pipeline = [
@@ -40,10 +43,10 @@ train_dataloader = dict(
     sampler=dict(type='MultiSourceSampler', num_per_source=dict(labeled=4)),
     dataset=dict(
         type='MultiSourceDataset',
+        data_root=data_root,
         split='splits/186',
         labeled=dict(
             type='CityscapesDataset',
-            data_root=data_root,
             data_prefix=dict(img_path='leftImg8bit/train', seg_map_path='gtFine/train'),
             pipeline=train_pipeline,
         ),

@@ -1,84 +1,37 @@
 # Cityscapes, labelled and unlabelled parts. The unlabelled part opens no mask.
-data_root = 'data/cityscapes/'
-crop_size = (769, 769)
-geometry = [
-    dict(type='RandomScale', min_factor=0.5, max_factor=2.0),
-    dict(type='RandomCrop', crop_size=crop_size),
-    dict(type='RandomFlip', prob=0.5),
-]
-labeled_pipeline = [
+_base_ = './cityscapes.py'
+train_pipeline = [
     dict(type='LoadImageFromFile'),
     dict(type='LoadAnnotations'),
-    *geometry,
+    *_base_.geometry,
     dict(type='MultiBranch', sup=[dict(type='PackSemiInputs')]),
 ]
-unlabeled_pipeline = [
+weak_pipeline = [
     dict(type='LoadImageFromFile'),
-    *geometry,
+    *_base_.geometry,
     dict(type='MultiBranch', unsup_teacher=[dict(type='PackSemiInputs')]),
 ]
-test_pipeline = [
+strong_view = [dict(type='StrongPhotometric'), dict(type='PackSemiInputs')]
+strong_pipeline = [
     dict(type='LoadImageFromFile'),
-    dict(type='LoadAnnotations'),
-    dict(type='PackSegInputs'),
-]
-# tools/test.py --tta
-tta_pipeline = [
-    dict(type='LoadImageFromFile'),
+    *_base_.geometry,
     dict(
-        type='TestTimeAug',
-        transforms=[
-            [
-                dict(type='Resize', scale_factor=factor, keep_ratio=True)
-                for factor in (0.5, 0.75, 1.0, 1.25, 1.5, 1.75)
-            ],
-            [
-                dict(type='RandomFlip', prob=prob, direction='horizontal')
-                for prob in (0.0, 1.0)
-            ],
-            [dict(type='LoadAnnotations')],
-            [dict(type='PackSegInputs')],
-        ],
+        type='MultiBranch',
+        unsup_teacher=[dict(type='PackSemiInputs')],
+        unsup_student=strong_view,
     ),
 ]
 train_dataloader = dict(
     batch_size=4,
-    num_workers=4,
-    persistent_workers=True,
-    sampler=dict(
-        type='MultiSourceSampler', num_per_source=dict(labeled=2, unlabeled=2)
-    ),
+    sampler=dict(num_per_source=dict(labeled=2, unlabeled=2)),
     collate_fn=dict(type='branch_collate'),
     dataset=dict(
-        type='MultiSourceDataset',
-        split='splits/186',
-        labeled=dict(
-            type='CityscapesDataset',
-            data_root=data_root,
-            data_prefix=dict(img_path='leftImg8bit/train', seg_map_path='gtFine/train'),
-            pipeline=labeled_pipeline,
-        ),
+        labeled=dict(pipeline=train_pipeline),
         unlabeled=dict(
             type='UnlabeledDataset',
-            data_root=data_root,
             data_prefix=dict(img_path='leftImg8bit/train'),
             img_suffix='_leftImg8bit.png',
-            pipeline=unlabeled_pipeline,
+            pipeline=weak_pipeline,
         ),
     ),
 )
-val_dataloader = dict(
-    batch_size=1,
-    num_workers=2,
-    persistent_workers=True,
-    sampler=dict(type='DefaultSampler', shuffle=False),
-    dataset=dict(
-        type='CityscapesDataset',
-        data_root=data_root,
-        data_prefix=dict(img_path='leftImg8bit/val', seg_map_path='gtFine/val'),
-        pipeline=test_pipeline,
-    ),
-)
-test_dataloader = val_dataloader
-val_evaluator = dict(type='IoUMetric', iou_metrics=['mIoU'])
-test_evaluator = val_evaluator

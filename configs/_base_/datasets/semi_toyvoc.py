@@ -1,97 +1,51 @@
 # ToyVOC, labelled and unlabelled parts. The unlabelled part opens no mask.
-data_root = 'data/toyvoc/'
-crop_size = (96, 96)
-geometry = [
-    dict(
-        type='RandomResize', scale=(128, 128), ratio_range=(0.75, 1.25), keep_ratio=True
-    ),
-    dict(type='RandomCrop', crop_size=crop_size),
-    dict(
-        type='RandomFlip',
-        prob=[0.25, 0.25, 0.25],
-        direction=['horizontal', 'vertical', 'diagonal'],
-    ),
-]
-labeled_pipeline = [
+_base_ = './toyvoc.py'
+train_pipeline = [
     dict(type='LoadImageFromFile'),
     dict(type='LoadAnnotations'),
-    *geometry,
+    *_base_.geometry,
     dict(type='MultiBranch', sup=[dict(type='PackSemiInputs')]),
 ]
-unlabeled_pipeline = [
+weak_pipeline = [
     dict(type='LoadImageFromFile'),
-    *geometry,
+    *_base_.geometry,
+    dict(type='MultiBranch', unsup_teacher=[dict(type='PackSemiInputs')]),
+]
+# no blur: the texture is half of what makes a class
+strong_view = [
+    dict(type='StrongPhotometric', blur_prob=0.0),
+    dict(type='PackSemiInputs'),
+]
+strong_pipeline = [
+    dict(type='LoadImageFromFile'),
+    *_base_.geometry,
     dict(
         type='MultiBranch',
         unsup_teacher=[dict(type='PackSemiInputs')],
-        # no blur: the texture is half of what makes a class
-        unsup_student=[
-            dict(type='StrongPhotometric', blur_prob=0.0),
-            dict(type='PackSemiInputs'),
-        ],
+        unsup_student=strong_view,
     ),
 ]
-test_pipeline = [
+# two strong views of the same crop
+two_strong_pipeline = [
     dict(type='LoadImageFromFile'),
-    dict(type='LoadAnnotations'),
-    dict(type='PackSegInputs'),
-]
-# images this small cost less to load than to hand over from a worker
-# tools/test.py --tta
-tta_pipeline = [
-    dict(type='LoadImageFromFile'),
+    *_base_.geometry,
     dict(
-        type='TestTimeAug',
-        transforms=[
-            [
-                dict(type='Resize', scale_factor=factor, keep_ratio=True)
-                for factor in (0.5, 0.75, 1.0, 1.25, 1.5, 1.75)
-            ],
-            [
-                dict(type='RandomFlip', prob=prob, direction='horizontal')
-                for prob in (0.0, 1.0)
-            ],
-            [dict(type='LoadAnnotations')],
-            [dict(type='PackSegInputs')],
-        ],
+        type='MultiBranch',
+        unsup_teacher=[dict(type='PackSemiInputs')],
+        unsup_student=strong_view,
+        unsup_student2=strong_view,
     ),
 ]
 train_dataloader = dict(
     batch_size=16,
-    num_workers=0,
-    sampler=dict(
-        type='MultiSourceSampler', num_per_source=dict(labeled=8, unlabeled=8)
-    ),
+    sampler=dict(num_per_source=dict(labeled=8, unlabeled=8)),
     collate_fn=dict(type='branch_collate'),
     dataset=dict(
-        type='MultiSourceDataset',
-        split='splits/seed0/24',
-        labeled=dict(
-            type='ToyVOCDataset',
-            data_root=data_root,
-            data_prefix=dict(img_path='JPEGImages', seg_map_path='SegmentationClass'),
-            pipeline=labeled_pipeline,
-        ),
+        labeled=dict(pipeline=train_pipeline),
         unlabeled=dict(
             type='UnlabeledDataset',
-            data_root=data_root,
             data_prefix=dict(img_path='JPEGImages'),
-            pipeline=unlabeled_pipeline,
+            pipeline=strong_pipeline,
         ),
     ),
 )
-val_dataloader = dict(
-    batch_size=1,
-    num_workers=0,
-    sampler=dict(type='DefaultSampler', shuffle=False),
-    dataset=dict(
-        type='ToyVOCDataset',
-        data_root=data_root,
-        data_prefix=dict(img_path='JPEGImages', seg_map_path='SegmentationClass'),
-        ann_file='ImageSets/Segmentation/val.txt',
-        pipeline=test_pipeline,
-    ),
-)
-test_dataloader = val_dataloader
-val_evaluator = dict(type='IoUMetric', iou_metrics=['mIoU'])
-test_evaluator = val_evaluator

@@ -3,7 +3,6 @@
 _base_ = './camvid.py'
 pseudo = dict(
     type='CamVidDataset',
-    data_root=_base_.data_root,
     data_prefix=dict(img_path='images/train'),
     img_suffix='.jpg',
     seg_map_suffix='.png',
@@ -17,7 +16,6 @@ pseudo = dict(
 train_dataloader = dict(
     batch_size=None,
     dataset=dict(
-        labeled=dict(img_suffix='.jpg'),
         pseudo=pseudo,
         reliable=pseudo,
         unreliable=pseudo,

@@ -3,7 +3,6 @@
 _base_ = './toyvoc.py'
 pseudo = dict(
     type='ToyVOCDataset',
-    data_root=_base_.data_root,
     data_prefix=dict(img_path='JPEGImages'),
     img_suffix='.jpg',
     pipeline=[
@@ -17,7 +16,6 @@ pseudo = dict(
 train_dataloader = dict(
     batch_size=None,
     dataset=dict(
-        labeled=dict(img_suffix='.jpg'),
         pseudo=pseudo,
         reliable=pseudo,
         unreliable=pseudo,

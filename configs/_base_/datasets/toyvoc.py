@@ -1,9 +1,7 @@
 # ToyVOC, labelled images only. tools/demo.py makes the images and the split.
 data_root = 'data/toyvoc/'
 crop_size = (96, 96)
-train_pipeline = [
-    dict(type='LoadImageFromFile'),
-    dict(type='LoadAnnotations'),
+geometry = [
     dict(
         type='RandomResize', scale=(128, 128), ratio_range=(0.75, 1.25), keep_ratio=True
     ),
@@ -13,6 +11,11 @@ train_pipeline = [
         prob=[0.25, 0.25, 0.25],
         direction=['horizontal', 'vertical', 'diagonal'],
     ),
+]
+train_pipeline = [
+    dict(type='LoadImageFromFile'),
+    dict(type='LoadAnnotations'),
+    *geometry,
     dict(type='PackSegInputs'),
 ]
 test_pipeline = [
@@ -20,7 +23,6 @@ test_pipeline = [
     dict(type='LoadAnnotations'),
     dict(type='PackSegInputs'),
 ]
-# images this small cost less to load than to hand over from a worker
 # tools/test.py --tta
 tta_pipeline = [
     dict(type='LoadImageFromFile'),
@@ -42,14 +44,15 @@ tta_pipeline = [
 ]
 train_dataloader = dict(
     batch_size=8,
+    # images this small cost less to load than to hand over from a worker
     num_workers=0,
     sampler=dict(type='MultiSourceSampler', num_per_source=dict(labeled=8)),
     dataset=dict(
         type='MultiSourceDataset',
+        data_root=data_root,
         split='splits/seed0/24',
         labeled=dict(
             type='ToyVOCDataset',
-            data_root=data_root,
             data_prefix=dict(img_path='JPEGImages', seg_map_path='SegmentationClass'),
             pipeline=train_pipeline,
         ),

@@ -1,12 +1,15 @@
 # VOC 2012 augmented, labelled images only.
 data_root = 'data/VOCdevkit/VOC2012/'
 crop_size = (513, 513)
-train_pipeline = [
-    dict(type='LoadImageFromFile'),
-    dict(type='LoadAnnotations'),
+geometry = [
     dict(type='RandomScale', min_factor=0.5, max_factor=2.0),
     dict(type='RandomCrop', crop_size=crop_size),
     dict(type='RandomFlip', prob=0.5),
+]
+train_pipeline = [
+    dict(type='LoadImageFromFile'),
+    dict(type='LoadAnnotations'),
+    *geometry,
     dict(type='PackSegInputs'),
 ]
 test_pipeline = [
@@ -40,10 +43,10 @@ train_dataloader = dict(
     sampler=dict(type='MultiSourceSampler', num_per_source=dict(labeled=8)),
     dataset=dict(
         type='MultiSourceDataset',
+        data_root=data_root,
         split='splits/classic/92',
         labeled=dict(
             type='PascalVOCDataset',
-            data_root=data_root,
             data_prefix=dict(
                 img_path='JPEGImages', seg_map_path='SegmentationClassAug'
             ),

@@ -1,7 +1,9 @@
-# ST: train on the labelled images, label the others, train anew on all of them.
-# A main config says how long each stage is and how many images of a part make a batch.
+# ST: train on the labelled images, label the others, train anew on all of them. Where
+# a main config gives max_epochs, the labelled images are repeated, list by list, until
+# they are no fewer than the others.
 stages = dict(
     supervised=dict(
+        train_cfg=dict(epoch_of='labeled'),
         train_dataloader=dict(sampler=dict(num_per_source=dict(labeled=8))),
         default_hooks=dict(
             pseudo_labels=dict(
@@ -14,6 +16,7 @@ stages = dict(
         ),
     ),
     retrain=dict(
+        train_cfg=dict(epoch_of='pseudo', repeat='labeled'),
         train_dataloader=dict(
             sampler=dict(num_per_source=dict(labeled=4, pseudo=4)),
             dataset=dict(
@@ -21,6 +24,6 @@ stages = dict(
                     data_prefix=dict(seg_map_path='{work_dir}/supervised/pseudo_labels')
                 )
             ),
-        )
+        ),
     ),
 )

@@ -1,7 +1,0 @@
-_base_ = './mean-teacher_u2pl-decoder_r101-d8_8xb4-35k_cityscapes-186-769x769.py'
-model = dict(
-    cutmix=True,
-    segmentor=dict(
-        backbone=dict(depth=50, init_cfg=dict(checkpoint='open-mmlab://resnet50_v1c'))
-    ),
-)

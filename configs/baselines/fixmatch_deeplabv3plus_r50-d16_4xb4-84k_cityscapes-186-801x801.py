@@ -1,6 +1,0 @@
-_base_ = './fixmatch_deeplabv3plus_r101-d16_4xb4-84k_cityscapes-186-801x801.py'
-model = dict(
-    segmentor=dict(
-        backbone=dict(depth=50, init_cfg=dict(checkpoint='open-mmlab://resnet50_v1c'))
-    ),
-)

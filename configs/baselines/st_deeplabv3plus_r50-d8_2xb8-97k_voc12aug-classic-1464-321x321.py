@@ -1,4 +1,0 @@
-_base_ = './st_deeplabv3plus_r50-d8_2xb8-105k_voc12aug-classic-92-321x321.py'
-split = 'splits/classic/1464'
-supervised_iters = 7280
-iters = 96800

@@ -1,8 +1,0 @@
-_base_ = './stpp_deeplabv3plus_r50-d8_2xb8-78k_cityscapes-stpp-372-721x721.py'
-model = dict(
-    backbone=dict(depth=101, init_cfg=dict(checkpoint='torchvision://resnet101'))
-)
-split = 'splits/stpp/744'
-supervised_iters = 11040
-reliable_iters = 38880
-iters = 66720

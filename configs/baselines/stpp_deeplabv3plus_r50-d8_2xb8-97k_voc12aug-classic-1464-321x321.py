@@ -1,5 +1,0 @@
-_base_ = './stpp_deeplabv3plus_r50-d8_2xb8-105k_voc12aug-classic-92-321x321.py'
-split = 'splits/classic/1464'
-supervised_iters = 7280
-reliable_iters = 52000
-iters = 96800

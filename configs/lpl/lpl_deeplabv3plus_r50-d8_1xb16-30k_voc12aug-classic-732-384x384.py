@@ -1,5 +1,0 @@
-_base_ = './lpl_deeplabv3plus_r101-d8_1xb16-30k_voc12aug-classic-92-384x384.py'
-model = dict(
-    backbone=dict(depth=50, init_cfg=dict(checkpoint='open-mmlab://resnet50_v1c'))
-)
-split = 'splits/classic/732'

@@ -1,5 +1,0 @@
-_base_ = './em-fixed_deeplabv3plus_r50-d16_4xb4-30k_voc12aug-seed0-200-513x513.py'
-model = dict(
-    backbone=dict(depth=101, init_cfg=dict(checkpoint='open-mmlab://resnet101_v1c'))
-)
-split = 'splits/seed0/800'

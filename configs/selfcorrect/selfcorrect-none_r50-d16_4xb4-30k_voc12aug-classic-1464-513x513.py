@@ -1,2 +1,0 @@
-_base_ = './selfcorrect-none_r50-d16_4xb4-30k_voc12aug-seed0-200-513x513.py'
-split = 'splits/classic/1464'
