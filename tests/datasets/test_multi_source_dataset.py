@@ -10,6 +10,7 @@ from mmengine.config import Config
 from PIL import Image
 
 from mmsemi.datasets import MultiSourceDataset
+from mmsemi.datasets.multi_source_dataset import fill_parts
 from mmsemi.datasets.seeding import SeededIndex
 from mmsemi.registry import DATASETS
 
@@ -183,3 +184,84 @@ def test_repeated_and_blank_lines(cfg, tiny_images):
     path.write_text('a\n\nb\n')
     with pytest.raises(FileNotFoundError, match='the list has a blank line'):
         build(cfg)
+
+
+def test_split_and_data_root_are_said_once(cfg, tiny_images):
+    """They fill what a part does not say; ``labeled`` has a list of its own."""
+    (tiny_images / 'half').mkdir()
+    for name, ids in dict(labeled='b', unlabeled='c', weak='de', more='f').items():
+        (tiny_images / f'half/{name}.txt').write_text('\n'.join(ids) + '\n')
+    for part in ('labeled', 'unlabeled'):
+        del cfg[part]['ann_file'], cfg[part]['data_root']
+    weak = dict(cfg['unlabeled'], subset='weak')
+    own = dict(cfg['unlabeled'], ann_file='half/more.txt', subset='weak')
+
+    def names(**changes) -> str:
+        dataset = build(cfg, **dict(split='half', data_root=str(tiny_images)) | changes)
+        infos = [dataset.get_data_info(i) for i in range(len(dataset))]
+        return ''.join(info['img_path'][-5] for info in infos)
+
+    before = copy.deepcopy(cfg)
+    assert names() == 'bc'
+    # a list of the part's own counts
+    assert names(weak=weak, own=own) == 'bcdef'
+    assert names(labeled=dict(cfg['labeled'], ann_file='labeled.txt')) == 'abc'
+    # an empty one is the folder's, also without the split
+    whole = dict(cfg['unlabeled'], ann_file='', data_root=str(tiny_images))
+    assert names(unlabeled=whole, allow_overlap=True) == 'babcdef'
+    assert cfg == before
+    match = r"list of 'unlabeled' .*/gone/unlabeled\.txt does not exist.*make_splits"
+    labeled = dict(cfg['labeled'], ann_file='labeled.txt')
+    with pytest.raises(FileNotFoundError, match=match):
+        names(split='gone', labeled=labeled)
+
+
+def test_split_inside_other_data_sets(cfg, tiny_images):
+    """Each of the data sets joined to a part may take another list of the split."""
+    (tiny_images / 'half/sub').mkdir(parents=True)
+    for name, ids in {'labeled': 'b', 'unlabeled': 'cd', 'sub/labeled': 'ef'}.items():
+        (tiny_images / f'half/{name}.txt').write_text('\n'.join(ids) + '\n')
+    for part in ('labeled', 'unlabeled'):
+        del cfg[part]['ann_file'], cfg[part]['data_root']
+    labeled, unlabeled = cfg['labeled'], cfg['unlabeled']
+    joined = dict(
+        type='ConcatDataset',
+        datasets=[
+            dict(labeled, subset='labeled'),
+            dict(type='RepeatDataset', times=2, dataset=unlabeled),
+            dict(labeled, subset='sub/labeled'),
+        ],
+    )
+    filled = fill_parts(dict(x=joined), 'half', 'root')['x']
+    assert set(filled) == {'type', 'datasets'}
+    first, second, third = filled['datasets']
+    assert set(second) == {'type', 'times', 'dataset'}
+    found = [first, second['dataset'], third]
+    assert [part['ann_file'] for part in found] == [
+        'half/labeled.txt',
+        'half/unlabeled.txt',
+        'half/sub/labeled.txt',
+    ]
+    assert [part['data_root'] for part in found] == ['root'] * 3
+    assert not any('subset' in part for part in found)
+    assert 'subset' in joined['datasets'][0]
+    # a subset of the whole is that of all its data sets
+    joined['subset'], joined['datasets'] = 'sub/labeled', [dict(labeled)]
+    assert fill_parts(dict(x=joined), 'half', None)['x']['datasets'] == [
+        dict(labeled, ann_file='half/sub/labeled.txt')
+    ]
+    joined['datasets'] = [dict(labeled), dict(labeled, subset='labeled')]
+    dataset = build(
+        dict(type='MultiSourceDataset', labeled=joined),
+        split='half',
+        data_root=str(tiny_images),
+    )
+    infos = [dataset.get_data_info(i)['img_path'] for i in range(len(dataset))]
+    assert [path[-5] for path in infos] == list('efb')
+
+
+def test_subset_is_of_a_split(cfg):
+    """Without a split, a list or folder counts as before."""
+    plain = fill_parts(cfg, None, None)
+    assert plain == cfg
+    assert fill_parts(dict(a=3, labeled=None), 'x', 'y') == dict(a=3, labeled=None)

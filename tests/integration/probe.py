@@ -39,6 +39,8 @@ class LogSample(BaseTransform):
 class Probe(Hook):
     """Write what a run was, and kill its processes at an arbitrary moment of a step.
 
+    They are killed once: the same config goes on after that.
+
     Args:
         kill_at: The step.
     """
@@ -48,6 +50,13 @@ class Probe(Hook):
     def __init__(self, kill_at: int | None = None) -> None:
         self.kill_at = kill_at
         self.losses: list[float] = []
+
+    def before_train(self, runner: Runner):
+        mark = Path(runner.work_dir, f'killed_{get_rank()}')
+        if self.kill_at is not None and mark.exists():
+            self.kill_at = None
+        elif self.kill_at is not None:
+            mark.touch()
 
     def before_train_iter(self, runner: Runner, batch_idx, data_batch=None):
         if runner.iter == self.kill_at:

@@ -37,8 +37,8 @@ def kill_and_resume(train, config, tmp_path, kill_at: int, workers: int = 0) -> 
     assert len(whole) == 12 * 4
 
     cut = [config, '--work-dir', tmp_path / 'cut']
-    killed = train(*cut, *options, f'custom_hooks.1.kill_at={kill_at}')
-    assert killed in (-9, [-9])
+    options.append(f'custom_hooks.1.kill_at={kill_at}')
+    assert train(*cut, *options) in (-9, [-9])
     samples(tmp_path)
     assert not (tmp_path / 'cut/iter_12.pth').exists()
 
@@ -86,9 +86,10 @@ def test_cut_before_the_first_checkpoint(
     options = f'load_from={tmp_path / "first/iter_12.pth"}'
     start = '--work-dir', tmp_path / 'whole', '--cfg-options', options
     fork_train(config, *start)
-    cut = config, '--work-dir', tmp_path / 'cut', '--cfg-options', options
-    assert fork_train(*cut, 'custom_hooks.1.kill_at=1') == [-9]
-    fork_train(*cut[:3], '--resume', *cut[3:])
+    cut = config, '--work-dir', tmp_path / 'cut'
+    options = '--cfg-options', options, 'custom_hooks.1.kill_at=1'
+    assert fork_train(*cut, *options) == [-9]
+    fork_train(*cut, '--resume', *options)
     assert_equal(last(tmp_path / 'cut'), last(tmp_path / 'whole'))
     one, other = last(tmp_path / 'first'), last(tmp_path / 'whole')
     assert one['state_dict'].keys() == other['state_dict'].keys()

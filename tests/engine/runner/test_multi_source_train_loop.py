@@ -7,6 +7,7 @@ from mmengine.hooks import Hook
 from mmsemi.engine.runner.multi_source_train_loop import (
     MultiSourceTrainLoop,
     epoch_steps,
+    repeated,
     resolve_schedules,
 )
 
@@ -40,6 +41,28 @@ def test_epochs_of_the_released_loader(
 ):
     epoch = epoch_steps(total - labels, per_process, processes)
     assert epochs * epoch == published
+
+
+@pytest.mark.parametrize(
+    ('labels', 'total', 'steps'),
+    [
+        # ST++ repeats the list of labels whole until it is no shorter than the others,
+        # and makes batches of 16 of both lists one after the other
+        (92, 10582, 1316),
+        (183, 10582, 1301),
+        (1464, 10582, 1210),
+        (372, 2975, 325),
+    ],
+)
+def test_epochs_of_a_repeated_list(labels, total, steps):
+    others = total - labels
+    longer = repeated(labels, others)
+    assert others <= longer < others + labels and longer % labels == 0
+    assert epoch_steps(longer + others, 16) == steps
+
+
+def test_repeated():
+    assert [repeated(92, n) for n in (1, 92, 93, 10490)] == [92, 92, 184, 10580]
 
 
 def test_epoch_steps_by_counting_batches():
@@ -119,6 +142,14 @@ def train(toy_runner, toy_validation):
     [
         (dict(max_epochs=3), 6),
         (dict(max_epochs=3, epoch_of='labeled'), 3),
+        # 2 + 4 images of both, 4 in a batch
+        (dict(max_epochs=3, epoch_of=['labeled', 'unlabeled']), 3),
+        (dict(max_epochs=4, epoch_of=('unlabeled', 'labeled'), drop_last=False), 8),
+        # the labels twice, and the others: 4 + 4 images, 4 in a batch
+        (dict(max_epochs=3, repeat='labeled'), 6),
+        (dict(max_epochs=3, epoch_of=['unlabeled'], repeat='labeled'), 6),
+        # nothing to repeat: 4 + 2
+        (dict(max_epochs=3, epoch_of='labeled', repeat='unlabeled'), 3),
         (dict(max_epochs=2.5), 5),
         (dict(max_epochs=0.1), 1),
         (dict(max_epochs=3, max_iters=4), 4),
@@ -166,6 +197,14 @@ def test_dataloader_is_built_once(mixed, monkeypatch):
             dict(max_epochs=2, epoch_of='weak'),
             r"the part 'weak', .* draws from \['labeled', 'unlabeled'\]: set "
             'train_cfg.epoch_of to a part, or give max_iters',
+        ),
+        (
+            dict(max_epochs=2, epoch_of=['labeled', 'weak']),
+            r"counts epochs of the part 'weak', but the training draws from",
+        ),
+        (
+            dict(max_epochs=2, repeat='weak'),
+            r"counts epochs of the part 'weak', but the training draws from",
         ),
         (dict(max_iters=4, val_interval=1.5), 'val_interval=1.5: give a whole number'),
     ],
