@@ -162,7 +162,7 @@ def test_options_merge_into_a_stage(read_text):
         (3, 'stages=3 must be a dict of one or more stages'),
         (
             [dict(name='a', config='toy.py')],
-            'recipe.py: stages is a list, the form of mmsemi 0.1: write a dict, '
+            'recipe.py: stages is a list, the form of earlier versions: write a dict, '
             'stages=dict(supervised=dict(train_cfg=…), retrain=dict(…)), whose values '
             'are changes of this config',
         ),
@@ -258,16 +258,16 @@ def test_checkpoint_that_is_not_written(read, what, hook, message):
         ({'stages.a': 1}, 'write stages.<name>.<key>=<value>'),
         ({'stages': 1}, 'write stages.<name>.<key>=<value>'),
         (
-            {'modle.channels': 1},
-            "recipe.py has no key 'modle': did you mean model?",
+            {'modelx.channels': 1},
+            "recipe.py has no key 'modelx': did you mean model?",
         ),
         (
-            {'stages.a.modle.channels': 1},
-            '--cfg-options modle.channels: ',
+            {'stages.a.modelx.channels': 1},
+            '--cfg-options modelx.channels: ',
         ),
         (
-            {'stages.a.modle.channels': 1},
-            "recipe.py, stage 'a' has no key 'modle': did you mean model?",
+            {'stages.a.modelx.channels': 1},
+            "recipe.py, stage 'a' has no key 'modelx': did you mean model?",
         ),
         ({'work_dir': 'x'}, '--cfg-options work_dir=x: give the folder as --work-dir'),
         (
@@ -294,7 +294,7 @@ def test_wrong_options(read, options, message):
             'write stages.<name>.<key>=<value> with a name of none, since the config '
             'has no stages',
         ),
-        ({'modle.channels': 1}, "plain.py has no key 'modle': did you mean model?"),
+        ({'modelx.channels': 1}, "plain.py has no key 'modelx': did you mean model?"),
         ({'work_dir': 'x'}, '--cfg-options work_dir=x: give the folder as --work-dir'),
     ],
 )
@@ -541,8 +541,8 @@ def test_wrong_options_of_named_hooks_in_the_file(read_text, read_plain):
     text = HOOKS.replace('b=dict()', 'b=dict(default_hooks=dict(cams=dict(flip=True)))')
     with pytest.raises(ValueError, match=r"stage 'b': default_hooks.cams has options"):
         read_text(text)
-    for text in ('default_hooks = dict(chekpoint=dict(interval=5))', ''):
-        options = None if text else {'default_hooks.chekpoint.interval': 5}
+    for text in ('default_hooks = dict(check_point=dict(interval=5))', ''):
+        options = None if text else {'default_hooks.check_point.interval': 5}
         with pytest.raises(ValueError, match=r'plain.py: .* did you mean checkpoint\?'):
             read_plain(text, options=options)
 

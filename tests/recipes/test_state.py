@@ -272,7 +272,7 @@ def test_note_of_an_older_version(read):
 
 
 @pytest.mark.parametrize('name', ['done', 'started'])
-def test_note_of_mmsemi_0_1(read, name):
+def test_note_of_the_old_form(read, name):
     first, *_ = stages = read()
     trained(first, 'iter_9.pth', done=False)
     write_note(first, name)
