@@ -173,4 +173,5 @@ KNOWN |= {'activation_checkpointing', 'efficient_conv_bn_eval', 'compile'}
 HABITUAL = {
     *('train_pipeline', 'val_pipeline', 'test_pipeline', 'mode', 'experiment'),
     *('train_loader', 'val_loader', 'test_loader', 'preprocessor', 'evaluator'),
+    'tags',
 }
