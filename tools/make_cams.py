@@ -21,7 +21,7 @@ from mmsemi.labeling.cam_store import CamStore
 from mmsemi.labeling.image_batches import image_ids
 from mmsemi.labeling.images import images_to_label
 from mmsemi.labeling.networks import make_manifest
-from mmsemi.labeling.pseudo_labeling import truth_files
+from mmsemi.labeling.result import truth_files
 from mmsemi.labeling.seed_setup import seed_tags
 from mmsemi.labeling.seeds import make_cams
 from mmsemi.models.utils.cam import MODES

@@ -11,6 +11,7 @@ import numpy as np
 import torch
 from mmengine.dist import all_reduce, barrier, get_dist_info
 
+from mmsemi.checks import check_range
 from mmsemi.datasets.atomic import PathLike
 from mmsemi.models.losses.affinity_loss import sure_label
 from mmsemi.models.utils.cam import add_background
@@ -21,7 +22,7 @@ from .crf import crf_label
 from .image_batches import progress
 from .processes import in_processes
 from .pseudo_label_store import PseudoLabelStore
-from .pseudo_labeling import LabelingResult
+from .result import LabelingResult
 
 
 class CrfJob(NamedTuple):
@@ -69,12 +70,6 @@ def check_crf(
             f'crf={crf}, backgrounds={list(backgrounds)}: {error}; a background has '
             f'threshold or power, a CRF some of {sorted({*known} - GIVEN)}'
         ) from error
-
-
-def check_workers(num_workers: int) -> None:
-    """Refuse a number of processes below 0."""
-    if num_workers < 0:
-        raise ValueError(f'num_workers={num_workers}: give at least 0')
 
 
 def crf_seeds(
@@ -156,7 +151,7 @@ def _label_all(
     num_workers: int,
 ) -> LabelingResult:
     """Write what is missing, and count the pixels of what is there after."""
-    check_workers(num_workers)
+    check_range('[0, inf)', num_workers=num_workers)
     rank, world_size = get_dist_info()
     mine = list(names)[rank::world_size]
     counts = np.zeros(258, dtype=np.int64)

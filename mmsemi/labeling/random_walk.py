@@ -15,7 +15,7 @@ from .cam_store import CamStore
 from .crf_folder import CrfJob, crf_scores
 from .image_batches import load_batches
 from .pseudo_label_store import PseudoLabelStore
-from .pseudo_labeling import LabelingResult
+from .result import LabelingResult
 from .seed_setup import seed_images
 
 STRIDE = 8

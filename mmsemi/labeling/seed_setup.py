@@ -4,7 +4,6 @@ import hashlib
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from mmengine.dist import get_dist_info
 from torch import Tensor
 
 from mmsemi.datasets import UnlabeledDataset
@@ -14,8 +13,6 @@ from mmsemi.registry import DATASETS
 from .cam_store import CamStore
 from .image_batches import image_ids
 from .images import tags_to_label
-from .pseudo_label_store import PseudoLabelStore
-from .pseudo_labeling import _Tally
 
 
 def seed_tags(
@@ -112,28 +109,3 @@ def label_manifest(
         classes=known['classes'],
         images=known['images'],
     )
-
-
-def miou_with_truth(
-    store: PseudoLabelStore, dataset: UnlabeledDataset, truth_dir: str
-) -> float | None:
-    """Compute the mean IoU of labels with true masks, in percent, for a report.
-
-    All ranks must call it; they share the images.
-
-    Args:
-        store: The labels, all there.
-        dataset: Their images.
-        truth_dir: Folder of the masks.
-
-    Raises:
-        FileNotFoundError: A mask is not there.
-    """
-    ids = image_ids(dataset)
-    tally = _Tally(dataset, ids, store.manifest['classes'], truth_dir)
-    rank, world_size = get_dist_info()
-    for i in range(rank, len(ids), world_size):
-        label = store.read(ids[i])
-        if label is not None:
-            tally.add(i, label, written=False)
-    return tally.reduce().miou

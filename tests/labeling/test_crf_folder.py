@@ -219,7 +219,7 @@ def test_wrong_images(seeds, images, tmp_path):
         (dict(crf=dict(iterations=-3)), 'iterations=-3: give an integer'),
         (dict(crf=dict(confidence=2)), r'confidence=2 must be in \(0, 1\)'),
         (dict(crf=dict(num_labels=2)), 'num_labels=2 is for confidence'),
-        (dict(num_workers=-1), 'num_workers=-1: give at least 0'),
+        (dict(num_workers=-1), 'num_workers=-1 must be at least 0'),
     ],
 )
 def test_wrong_settings_before_the_first_image(change, message, seeds, tmp_path):

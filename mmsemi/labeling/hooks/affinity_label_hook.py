@@ -11,7 +11,7 @@ from mmsemi.datasets import UnlabeledDataset
 from mmsemi.labeling.cam_store import CamStore, read_cam_manifest
 from mmsemi.labeling.crf_folder import check_crf, crf_seeds
 from mmsemi.labeling.pseudo_label_store import PseudoLabelStore
-from mmsemi.labeling.pseudo_labeling import LabelingResult
+from mmsemi.labeling.result import LabelingResult
 from mmsemi.labeling.seed_setup import class_palette, label_manifest, seed_images
 from mmsemi.registry import HOOKS
 

@@ -14,7 +14,7 @@ from mmsemi.labeling.cam_evaluation import evaluate_cams
 from mmsemi.labeling.cam_store import CamStore, check_cam_folder
 from mmsemi.labeling.image_batches import image_ids
 from mmsemi.labeling.networks import make_manifest
-from mmsemi.labeling.pseudo_labeling import truth_files
+from mmsemi.labeling.result import truth_files
 from mmsemi.labeling.seed_setup import seed_tags
 from mmsemi.labeling.seeds import make_cams
 from mmsemi.models.utils.cam import MODES

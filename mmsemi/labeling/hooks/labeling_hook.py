@@ -9,16 +9,15 @@ from mmengine.hooks import Hook
 from mmengine.runner import Runner
 from torch import nn
 
+from mmsemi.checks import check_range
 from mmsemi.datasets import UnlabeledDataset
 from mmsemi.engine.unwrap import evaluating, unwrapped
-from mmsemi.labeling.crf_folder import check_workers
 from mmsemi.labeling.image_batches import image_ids, plan_batches
 from mmsemi.labeling.images import images_to_label, part_images
 from mmsemi.labeling.networks import broadcast_weights
 from mmsemi.labeling.pseudo_label_folder import MANIFEST, check_label_folder
 from mmsemi.labeling.pseudo_label_store import PseudoLabelStore
-from mmsemi.labeling.pseudo_labeling import truth_files
-from mmsemi.labeling.seed_setup import miou_with_truth
+from mmsemi.labeling.result import miou_with_truth, truth_files
 
 
 class ImagesHook(Hook):
@@ -55,7 +54,7 @@ class ImagesHook(Hook):
                 "part of the training data, e.g. 'unlabeled', or dataset to the config "
                 'of an UnlabeledDataset'
             )
-        check_workers(num_workers)
+        check_range('[0, inf)', num_workers=num_workers)
         self.dataset, self.part = dataset, part
         self.out_dir = self.out_dir_default if out_dir is None else out_dir
         self.num_workers = num_workers

@@ -15,7 +15,8 @@ from mmsemi.labeling.ensemble import Ensemble
 from mmsemi.labeling.images import refuse_labeled, tags_to_label
 from mmsemi.labeling.networks import choose_networks, make_manifest
 from mmsemi.labeling.pseudo_label_store import PseudoLabelStore
-from mmsemi.labeling.pseudo_labeling import LabelingResult, generate_pseudo_labels
+from mmsemi.labeling.pseudo_labeling import generate_pseudo_labels
+from mmsemi.labeling.result import LabelingResult
 from mmsemi.registry import HOOKS
 
 from .labeling_hook import LabelingHook, source_name

@@ -14,8 +14,8 @@ from mmsemi.labeling.cam_store import CamStore
 from mmsemi.labeling.crf_folder import check_crf
 from mmsemi.labeling.networks import weights_sha256
 from mmsemi.labeling.pseudo_label_store import PseudoLabelStore
-from mmsemi.labeling.pseudo_labeling import LabelingResult
 from mmsemi.labeling.random_walk import walk_seeds
+from mmsemi.labeling.result import LabelingResult
 from mmsemi.labeling.seed_setup import class_palette, label_manifest, seed_images
 from mmsemi.models.utils.affinity import random_walk
 from mmsemi.registry import HOOKS

@@ -48,7 +48,7 @@ def test_what_a_class_says_of_itself(kind):
     assert kind(part='unlabeled', out_dir='x', **needed).out_dir == 'x'
     with pytest.raises(ValueError, match=f'{kind.__name__} is given no images: set'):
         kind(**needed)
-    with pytest.raises(ValueError, match='num_workers=-1: give at least 0'):
+    with pytest.raises(ValueError, match='num_workers=-1 must be at least 0'):
         kind({}, num_workers=-1, **needed)
     with pytest.raises(TypeError, match='truth'):
         kind({}, truth='masks', **needed)

@@ -320,7 +320,7 @@ def test_seeds_of_another_list(classify, walk, cam_hook, label_hook, every, tmp_
             (dict(log_t=0.5), r'log_t=0\.5'),
             (dict(background=dict(treshold=1)), "'treshold'; a background has"),
             (dict(crf=dict(iteration=3)), "'iteration'; .* a CRF some of .*iterations"),
-            (dict(num_workers=-1), 'num_workers=-1: give at least 0'),
+            (dict(num_workers=-1), 'num_workers=-1 must be at least 0'),
             (
                 dict(classes=[NAMES[0], *NAMES[:0:-1]]),
                 r'seeds of the classes .*, but here are',
@@ -340,8 +340,8 @@ def test_bad_input_before_the_first_step(classify, cam_hook, label_hook, weak, e
             classify(*hooks, **changes).train()
 
     refused("'treshold'; a background", label_hook | dict(background=dict(treshold=1)))
-    refused('num_workers=-1: give at', label_hook | dict(num_workers=-1))
-    refused('num_workers=-1: give at', cam_hook | dict(num_workers=-1))
+    refused('num_workers=-1 must be at', label_hook | dict(num_workers=-1))
+    refused('num_workers=-1 must be at', cam_hook | dict(num_workers=-1))
     refused('no CamHook before it', label_hook, cam_hook)
     refused('which holds none', cam_hook | dict(out_dir='seeds'), label_hook)
     refused("'iteration'", label_hook | dict(crf=dict(iteration=3)))
