@@ -142,12 +142,13 @@ class Leaf:
     @property
     def sources(self) -> dict[str, dict]:
         dataset = self.cfg.train_dataloader.dataset
-        if 'every' in dataset:
-            # masks and labels in one part, drawn from alike
-            return dict(zip(('labeled', 'pseudo'), dataset.every.datasets, strict=True))
         parts = {name: part for name, part in dataset.items() if isinstance(part, dict)}
         filled = fill_parts(parts, dataset.get('split'), dataset.get('data_root'))
-        return ConfigDict(filled)
+        filled = ConfigDict(filled)
+        if 'every' in filled:
+            # masks and labels in one part, drawn from alike
+            return dict(zip(('labeled', 'pseudo'), filled.every.datasets, strict=True))
+        return filled
 
     @staticmethod
     def steps(pipelines: Any) -> list[dict]:

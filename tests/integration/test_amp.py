@@ -9,8 +9,8 @@ SHORT = ['train_cfg.max_iters=4', 'train_cfg.val_interval=4']
 
 @pytest.fixture
 def report(fork_train, write_config, tmp_path):
-    def run(*argv):
-        folder = tmp_path / 'run'
+    def run(*argv, name='run'):
+        folder = tmp_path / name
         fork_train(write_config(), '--work-dir', folder, *argv)
         return json.loads((folder / 'report_0.json').read_text())
 
@@ -19,7 +19,7 @@ def report(fork_train, write_config, tmp_path):
 
 @pytest.mark.skipif(torch.cuda.is_available(), reason='float16 is used on a GPU')
 def test_amp_is_bfloat16_on_the_cpu(report, tmp_path):
-    plain = report('--cfg-options', *SHORT)
+    plain = report('--cfg-options', *SHORT, name='plain')
     assert plain['optim_wrapper'] == 'OptimWrapper'
     amp = report('--amp', '--cfg-options', *SHORT)
     assert amp['optim_wrapper'] == 'CPUAmpOptimWrapper'

@@ -1,5 +1,6 @@
 """The moving average that makes a student's teacher."""
 
+import math
 from typing import Any
 
 from mmengine.hooks import Hook
@@ -66,7 +67,8 @@ class MeanTeacherHook(Hook):
         """Copy the student, unless the run is resumed."""
         model = self._model(runner)
         check_training(runner)
-        self._start = self._find_start(model, runner.max_iters)
+        # a stand-in for a runner may have no end
+        self._start = self._find_start(model, getattr(runner, 'max_iters', math.inf))
         self._check_method(model)
         if runner.iter == 0:
             model.teacher.load_state_dict(model.student.state_dict())
@@ -91,15 +93,14 @@ class MeanTeacherHook(Hook):
             decay = warmup_decay((runner.iter - self._start) // accumulated, decay)
         ema_update(model.teacher, model.student, decay, self.buffers)
 
-    def _find_start(self, model: Any, max_iters: int) -> int:
+    def _find_start(self, model: Any, max_iters: float) -> int:
         """Return the step before which the teacher is a copy.
 
         Raises:
             ValueError: If the method asks the teacher before it, or nobody ever does.
         """
         length = getattr(model, 'warmup_iters', 0)
-        tell = getattr(model, 'warmup_steps', None)
-        warmup = tell(max_iters) if tell else steps(length, max_iters, 'warmup_iters')
+        warmup = model.warmup_steps(max_iters) if length else 0
         start = warmup
         if self.start_iter is not None:
             start = steps(self.start_iter, max_iters, 'MeanTeacherHook.start_iter')
