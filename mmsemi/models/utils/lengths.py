@@ -6,7 +6,7 @@ from numbers import Integral, Real
 from mmengine.logging import print_log
 
 
-def steps(length: float, total: int, name: str = 'length') -> int:
+def steps(length: float, total: float, name: str = 'length') -> int:
     """Return a length in steps.
 
     One rule for every length of a config (warm-up, ramp-up, interval, begin and end
@@ -46,7 +46,7 @@ def check_length(length: float, name: str) -> None:
 
 
 def warmup_steps(
-    length: float, total: int, name: str, use: str = 'the unlabelled images are'
+    length: float, total: float, name: str, use: str = 'the unlabelled images are'
 ) -> int:
     """Return a warm-up in steps, which must leave some for what comes after it.
 
