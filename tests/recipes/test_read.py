@@ -405,6 +405,12 @@ def test_parts_that_a_stage_does_not_draw_from(read_text):
     assert set(b.dataset) == {'type', 'split', 'labeled', 'unlabeled'}
     (plain,) = read_text(PARTS)
     assert plain.raw.train_dataloader == b
+    # None takes a part away
+    key = 'train_dataloader.sampler.num_per_source.unlabeled'
+    (stage,) = read_text(PARTS, options={key: None})
+    assert set(stage.raw.train_dataloader.dataset) == {'type', 'split', 'labeled'}
+    assert stage.raw.train_dataloader.sampler.num_per_source == dict(labeled=2)
+    assert stage.raw.train_dataloader.batch_size == 2
     # a part that is none is the preflight's to name, with all that there are
     key = 'train_dataloader.sampler.num_per_source.weak'
     (stage,) = read_text(PARTS, options={key: 1})
