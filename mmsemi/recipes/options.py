@@ -83,3 +83,15 @@ def refuse_unfilled(options: dict, cfg: Config, where: str) -> None:
                 f'own {filled}, which counts: set '
                 + ' and '.join(f'train_dataloader.dataset.{p}.{filled}' for p in parts)
             )
+
+
+def refuse_outdone(options: dict, cfg: Config, where: str) -> None:
+    """Refuse a length in epochs where one in steps counts before it."""
+    loop = cfg.get('train_cfg') or {}
+    key, steps = 'train_cfg.max_epochs', loop.get('max_iters')
+    if options.get(key) is not None and steps is not None:
+        raise ValueError(
+            f'--cfg-options {key}={options[key]}: {where} has '
+            f'train_cfg.max_iters={steps}, which counts before it: give steps, or add '
+            'train_cfg.max_iters=None'
+        )

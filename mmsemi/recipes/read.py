@@ -15,7 +15,12 @@ from .config import (
     merge_options,
     set_work_dir,
 )
-from .options import refuse_unfilled, refuse_unread, split_options
+from .options import (
+    refuse_outdone,
+    refuse_unfilled,
+    refuse_unread,
+    split_options,
+)
 from .placeholders import find_references
 from .preflight import check_labels
 from .stage import Stage, check_checkpoints
@@ -71,6 +76,7 @@ def read_stages(
         if name:
             check_hooks(idle[-1], change, own[name], raw, where)
         refuse_unfilled(common | own[name], raw, where)
+        refuse_outdone(common | own[name], raw, where)
         if amp:
             _enable_amp(raw, where)
         stage = Stage(name, root / name, raw, root)

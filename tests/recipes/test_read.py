@@ -333,6 +333,17 @@ RECIPE = 'stages = dict(a=dict(), b=dict(train_cfg=dict(max_iters=5)))\n'
 
 
 @pytest.mark.parametrize('stages', ['', RECIPE], ids=['plain', 'recipe'])
+def test_epochs_where_steps_count(read_text, stages):
+    """They would be passed over in silence."""
+    options = {'train_cfg.type': 'MultiSourceTrainLoop', 'train_cfg.max_epochs': 2}
+    with pytest.raises(ValueError, match=r'max_iters=9, which counts before it: give'):
+        read_text(PARTS + stages, options=options)
+    options = {**options, 'train_cfg.max_iters': None}
+    loops = [s.raw.train_cfg for s in read_text(PARTS + stages, options=options)]
+    assert all((loop.max_epochs, loop.max_iters) == (2, None) for loop in loops)
+
+
+@pytest.mark.parametrize('stages', ['', RECIPE], ids=['plain', 'recipe'])
 @pytest.mark.parametrize(
     ('option', 'problem'),
     [
