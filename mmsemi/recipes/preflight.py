@@ -35,9 +35,7 @@ def check_config(cfg: Config, where: str) -> None:
     """
     for key in NEEDED:
         if not isinstance(cfg.get(key), dict):
-            raise ValueError(
-                f'{where}: its config, {cfg.filename}, trains nothing: it has no {key}'
-            )
+            raise ValueError(f'{where} trains nothing: it has no {key}')
     _check_length(cfg, where)
     loader = cfg.train_dataloader
     shares = (loader.get('sampler') or {}).get('num_per_source')

@@ -66,8 +66,7 @@ def run_stages(
 def _checked(stages: list[Stage], launcher: str) -> list[Config]:
     """Return the stages' configs as the Runner takes them, or refuse one."""
     for stage in stages:
-        where = f'{stage.raw.filename}, {stage.title}' if stage.name else stage.title
-        check_config(stage.raw, where)
+        check_config(stage.raw, stage.where)
     return [_prepared(stage, {}, launcher) for stage in stages]
 
 

@@ -42,6 +42,12 @@ class Stage:
         return f'stage {self.name!r}' if self.name else 'the training'
 
     @property
+    def where(self) -> str:
+        """What messages about its config call it."""
+        file = str(self.raw.filename)
+        return f'{file}, {self.title}' if self.name else file
+
+    @property
     def sources(self) -> list[str]:
         """Names of the earlier stages that it reads."""
         return list(dict.fromkeys(r.stage for r in self.reads if r.stage != self.name))

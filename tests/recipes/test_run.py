@@ -144,7 +144,7 @@ def test_plan_of_what_cannot_train(read, read_plain):
     options = {'train_cfg.max_iters': 0}
     with pytest.raises(ValueError, match=r"stage 'first': train_cfg.max_iters = 0: gi"):
         plan(read(options=options))
-    with pytest.raises(ValueError, match=r'the training: train_cfg.max_iters = 0: giv'):
+    with pytest.raises(ValueError, match=r'plain.py: train_cfg.max_iters = 0: giv'):
         plan([read_plain(options=options)])
 
 
@@ -236,7 +236,7 @@ def test_one_plain_training_at_a_time(read_plain, trainings, tmp_path):
 )
 def test_what_cannot_train(read, read_plain, trainings, tmp_path, options, message):
     """Nothing is written, in no folder."""
-    with pytest.raises(ValueError, match=f'the training: .*{message}'):
+    with pytest.raises(ValueError, match=rf'plain\.py.*{message}'):
         run_stages([read_plain(options=options)], again='…')
     options = {f'stages.third.{key}': value for key, value in options.items()}
     with pytest.raises(ValueError, match=f"recipe.py, stage 'third': .*{message}"):
