@@ -15,10 +15,14 @@ from mmsemi.config_scope import without_scope
 TRAINING_KEYS = {
     *inspect.signature(Runner.__init__).parameters,
     # read from the config itself
+    'activation_checkpointing',
     'auto_scale_lr',
+    'compile',
     'custom_imports',
+    'efficient_conv_bn_eval',
     'find_unused_parameters',
     'model_wrapper_cfg',
+    'sync_bn',
     'tta_model',
     'tta_pipeline',
 } - {'self', 'cfg'}

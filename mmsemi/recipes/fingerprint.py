@@ -14,6 +14,7 @@ from .config import TRAINING_KEYS, config_hooks
 NOT_HASHED = (
     'work_dir',
     'launcher',
+    'resume',
     'log_level',
     'log_processor',
     'vis_backends',

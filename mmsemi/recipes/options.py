@@ -6,6 +6,7 @@ from typing import Any
 from mmengine.config import Config
 
 from .config import TRAINING_KEYS
+from .placeholders import PLACEHOLDER
 from .unknown_keys import nearest
 
 
@@ -95,3 +96,27 @@ def refuse_outdone(options: dict, cfg: Config, where: str) -> None:
             f'train_cfg.max_iters={steps}, which counts before it: give steps, or add '
             'train_cfg.max_iters=None'
         )
+
+
+def refuse_replaced(common: dict, planned: Mapping, where: str) -> None:
+    """Refuse an option of all stages that takes the place of a stage's checkpoint."""
+    own = planned.get('load_from')
+    if 'load_from' in common and isinstance(own, str) and PLACEHOLDER.search(own):
+        raise ValueError(
+            f'--cfg-options load_from={common["load_from"]}: {where} starts from '
+            f'{own}: give stages.<name>.load_from for the stage that shall start there'
+        )
+
+
+def of_stage(common: dict, planned: Mapping) -> dict:
+    """Return the options of all stages, without the numbers of parts not drawn here."""
+    loader = planned.get('train_dataloader') or {}
+    shares = (loader.get('sampler') or {}).get('num_per_source')
+    if not isinstance(shares, Mapping):
+        return common
+    prefix = 'train_dataloader.sampler.num_per_source.'
+    return {
+        key: value
+        for key, value in common.items()
+        if not key.startswith(prefix) or key.removeprefix(prefix) in shares
+    }

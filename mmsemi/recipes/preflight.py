@@ -11,6 +11,7 @@ from mmsemi.datasets.multi_source_dataset import fill_parts
 from mmsemi.engine.checks import endless
 from mmsemi.engine.runner.multi_source_train_loop import resolve_schedules
 from mmsemi.labeling.pseudo_label_folder import read_manifest
+from mmsemi.models.utils.lengths import check_length
 from mmsemi.registry import HOOKS
 
 from .config import config_hooks
@@ -65,11 +66,9 @@ def check_config(cfg: Config, where: str) -> None:
 def _check_length(cfg: Config, where: str) -> None:
     """Refuse a loop or schedule of no length, and epochs that never end."""
     loop = cfg.train_cfg
-    sampler = cfg.train_dataloader.get('sampler') or {}
-    kind = str(loop.get('type', 'EpochBasedTrainLoop' * bool(loop.get('by_epoch'))))
-    if 'MultiSourceSampler' in str(sampler.get('type')) and 'EpochBased' in kind:
-        parts = sampler.get('num_per_source') or ['unlabeled']
-        raise ValueError(f'{where}: {endless(kind, loop.get("max_epochs"), parts)}')
+    sampler: Any = cfg.train_dataloader.get('sampler') or {}
+    kind = str(loop.get('type'))
+    check_ends(cfg, where)
     lengths = {key: loop[key] for key in ('max_iters', 'max_epochs') if loop.get(key)}
     for key in ('max_iters', 'max_epochs'):
         length = loop.get(key)
@@ -86,11 +85,55 @@ def _check_length(cfg: Config, where: str) -> None:
         )
     schedules = cfg.get('param_scheduler') or []
     schedules = schedules if isinstance(schedules, Sequence) else [schedules]
+    ours = 'MultiSourceTrainLoop' in kind
+    if ours and 'max_iters' not in lengths and sampler.get('num_per_source'):
+        _check_epochs(loop, sampler.num_per_source, where)
+    for key in ('val_interval', 'val_begin') if ours else ():
+        check_length(loop.get(key, 1), f'{where}: train_cfg.{key}')
+    shares = [
+        f'{schedule.get("type")}.{key}={schedule[key]}'
+        for schedule in schedules
+        for key in ('begin', 'end')
+        if isinstance(schedule.get(key), float)
+    ]
+    if shares and not ours:
+        # mmengine would take them for steps
+        raise ValueError(
+            f'{where}: {shares[0]} is a share of the training, which {kind} does not '
+            "count: set train_cfg.type='MultiSourceTrainLoop', or give steps"
+        )
     if 'max_iters' in lengths:
         try:
             resolve_schedules(copy.deepcopy(list(schedules)), loop.max_iters)
         except ValueError as error:
             raise ValueError(f'{where}: {error}') from error
+
+
+def check_ends(cfg: Config, where: str) -> None:
+    """Refuse epochs that never end.
+
+    Raises:
+        ValueError: If a loop waits for the end of a mixture, which is drawn endlessly.
+    """
+    loop = cfg.get('train_cfg') or {}
+    sampler: Any = (cfg.get('train_dataloader') or {}).get('sampler') or {}
+    kind = str(loop.get('type', 'EpochBasedTrainLoop' * bool(loop.get('by_epoch'))))
+    if 'MultiSourceSampler' in str(sampler.get('type')) and 'EpochBased' in kind:
+        parts = sampler.get('num_per_source') or ['unlabeled']
+        raise ValueError(f'{where}: {endless(kind, loop.get("max_epochs"), parts)}')
+
+
+def _check_epochs(loop: Mapping, shares: Mapping, where: str) -> None:
+    """Refuse epochs of a part that is not drawn from."""
+    counted = loop.get('epoch_of', 'unlabeled')
+    parts = [counted] if isinstance(counted, str) else list(counted)
+    for part in [*parts, *([loop['repeat']] if loop.get('repeat') else [])]:
+        if part not in shares:
+            raise ValueError(
+                f'{where}: train_cfg counts epochs of the part {part!r}, but the '
+                f'training draws from {list(shares)}: set train_cfg.epoch_of to a '
+                'part, or give max_iters'
+            )
 
 
 def _is_count(value: Any) -> bool:

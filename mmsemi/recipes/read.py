@@ -16,13 +16,15 @@ from .config import (
     set_work_dir,
 )
 from .options import (
+    of_stage,
     refuse_outdone,
+    refuse_replaced,
     refuse_unfilled,
     refuse_unread,
     split_options,
 )
 from .placeholders import find_references
-from .preflight import check_labels
+from .preflight import check_ends, check_labels
 from .stage import Stage, check_checkpoints
 from .unknown_keys import check_keys
 from .written_out import as_trained, check_hooks, idle_hooks, refuse_idle
@@ -63,13 +65,18 @@ def read_stages(
     refuse_unread(common, cfg, file)
     stages: list[Stage] = []
     idle: list[set[str]] = []
+    taken: set[str] = set()
     for number, (name, change) in enumerate(entries.items()):
         where = f'{file}, stage {name!r}' if name else file
         refuse_unread(own[name], cfg, where)
-        merged = _merged(cfg, change, common | own[name], where)
+        merged = planned = _merged(cfg, change, {}, where)
         if options:
-            planned = _merged(cfg, change, {}, where)
+            mine = common if not name else of_stage(common, planned)
+            taken |= set(mine)
+            merged = _merged(cfg, change, mine | own[name], where)
             check_labels(planned.to_dict(), merged.to_dict(), where)
+            refuse_replaced(common, planned, where)
+        check_ends(merged, where)
         check_keys(merged, where)
         raw = as_trained(merged, number, where)
         idle.append(idle_hooks(merged))
@@ -84,6 +91,11 @@ def read_stages(
         stage.reads = find_references(read, name, list(entries), set(cfg), where)
         check_checkpoints(stage, stages, where)
         stages.append(stage)
+    for key in common.keys() - taken:
+        raise ValueError(
+            f'--cfg-options {key}: no stage of {file} draws from this part: give '
+            f'stages.<name>.{key} for the stage that shall'
+        )
     known = {name for s in stages for name in s.raw.get('default_hooks') or {}}
     refuse_idle(set.intersection(*idle), known, file)
     return stages

@@ -155,6 +155,7 @@ def check_states(stages: list[Stage], resume: bool) -> list[State]:
         ValueError: If a stage was done or started with another config, or from the
             work of a stage that is gone.
     """
+    _refuse_others(stages)
     states = [read_state(stage) for stage in stages]
     pairs = list(zip(stages, states, strict=True))
     work = [f'{s.name or "a training"} ({x})' for s, x in pairs if x.touched]
@@ -182,6 +183,26 @@ def check_states(stages: list[Stage], resume: bool) -> list[State]:
             read = [s for s in stages if s.name in stage.sources]
             read_paths(stage, [s for s in read if by_name[s.name].done])
     return states
+
+
+def _refuse_others(stages: list[Stage]) -> None:
+    """Refuse a folder that another config has worked in.
+
+    Raises:
+        FileExistsError: If it holds stages of other names, or a plain config's work
+            beside stages.
+    """
+    root, names = stages[0].root, {stage.name for stage in stages}
+    found = {path.parent.name for path in root.glob('*/started.json')} - names
+    if '' not in names and any(
+        (root / f'{name}.json').is_file() for name in ('started', 'done')
+    ):
+        found.add('a training without stages')
+    if found:
+        raise FileExistsError(
+            f'{root} holds {", ".join(sorted(found))} of another config: choose '
+            'another --work-dir'
+        )
 
 
 def _check_files(stage: Stage, done: Collection[str]) -> None:

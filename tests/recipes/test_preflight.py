@@ -102,6 +102,8 @@ def test_epochs():
         cfg = training()
         cfg.train_dataloader.sampler.type = sampler
         cfg.train_cfg = dict(type=kind, max_epochs=epochs)
+        if 'MultiSource' in kind:
+            cfg.train_cfg.epoch_of = 'pseudo'
         check_config(cfg, 'w')
 
     for epochs in (3, 2.5, 0.1):
@@ -150,9 +152,35 @@ def test_demo_of_another_length(form, length):
 @pytest.mark.parametrize('form', ['plain', 'recipe'])
 def test_demo_with_epochs_that_never_end(form):
     loop = dict(_delete_=True, type='EpochBasedTrainLoop', max_epochs=2)
-    for stage in read_demo(form, {'train_cfg': loop}):
-        with pytest.raises(ValueError, match=r'^w: EpochBasedTrainLoop waits for the'):
-            check_config(stage.raw, 'w')
+    with pytest.raises(ValueError, match=r': EpochBasedTrainLoop waits for the'):
+        read_demo(form, {'train_cfg': loop})
+    # also where the other keys of the loop stay
+    with pytest.raises(ValueError, match=r': EpochBasedTrainLoop waits for the'):
+        read_demo(form, {'train_cfg.type': 'EpochBasedTrainLoop'})
+
+
+def test_epochs_of_a_part_that_is_not_drawn_from():
+    cfg = training()
+    cfg.train_cfg = dict(type='MultiSourceTrainLoop', max_epochs=2, epoch_of='pseud')
+    message = "epochs of the part 'pseud', but the training draws from ['labeled', 'ps"
+    with pytest.raises(ValueError, match=re.escape(message)):
+        check_config(cfg, 'w')
+    cfg.train_cfg.update(epoch_of=['pseudo'], repeat='labelled')
+    with pytest.raises(ValueError, match="the part 'labelled'"):
+        check_config(cfg, 'w')
+
+
+def test_shares_that_the_loop_would_take_for_steps():
+    cfg = training()
+    cfg.param_scheduler = [dict(type='LinearLR', end=0.03, by_epoch=False)]
+    cfg.train_cfg = dict(type='IterBasedTrainLoop', max_iters=100)
+    message = (
+        r"LinearLR.end=0.03 is a share .* set train_cfg.type='MultiSourceTrainLoop'"
+    )
+    with pytest.raises(ValueError, match=message):
+        check_config(cfg, 'w')
+    cfg.train_cfg.type = 'MultiSourceTrainLoop'
+    check_config(cfg, 'w')
 
 
 def test_ground_truth_in_the_place_of_labels(tmp_path):

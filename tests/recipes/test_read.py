@@ -332,6 +332,29 @@ model = dict(data_preprocessor=dict(size=crop_size), crop_size=crop_size)
 RECIPE = 'stages = dict(a=dict(), b=dict(train_cfg=dict(max_iters=5)))\n'
 
 
+def test_option_of_all_stages_in_the_place_of_a_checkpoint(read):
+    message = (
+        r"load_from=x.pth: .*'second' starts from {first.last}: give stages.<name>"
+    )
+    with pytest.raises(ValueError, match=message):
+        read(options={'load_from': 'x.pth'})
+    stages = read(options={'stages.second.load_from': 'x.pth'})
+    assert [s.raw.get('load_from') for s in stages][:2] == [None, 'x.pth']
+
+
+def test_numbers_of_parts_for_all_stages(read_text):
+    """They reach the stages that draw from the part, and add it to no other."""
+    shares = dict(sampler=dict(num_per_source=dict(_delete_=True, labeled=4)))
+    changes = dict(a=dict(train_dataloader=shares), b=dict())
+    text = f'{PARTS}stages={changes!r}'
+    prefix = 'train_dataloader.sampler.num_per_source'
+    a, b = read_text(text, options={f'{prefix}.unlabeled': 7})
+    numbers = [s.raw.train_dataloader.sampler.num_per_source for s in (a, b)]
+    assert numbers == [dict(labeled=4), dict(labeled=2, unlabeled=7)]
+    with pytest.raises(ValueError, match=r'num_per_source.weak: no stage of .* draws'):
+        read_text(text, options={f'{prefix}.weak': 1})
+
+
 @pytest.mark.parametrize('stages', ['', RECIPE], ids=['plain', 'recipe'])
 def test_epochs_where_steps_count(read_text, stages):
     """They would be passed over in silence."""

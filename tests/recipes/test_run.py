@@ -239,7 +239,7 @@ def test_what_cannot_train(read, read_plain, trainings, tmp_path, options, messa
     with pytest.raises(ValueError, match=rf'plain\.py.*{message}'):
         run_stages([read_plain(options=options)], again='…')
     options = {f'stages.third.{key}': value for key, value in options.items()}
-    with pytest.raises(ValueError, match=f"recipe.py, stage 'third': .*{message}"):
+    with pytest.raises(ValueError, match=rf"recipe\.py, stage 'third'.*{message}"):
         run_stages(read(options=options), again='…')
     assert not trainings and not (tmp_path / 'work').exists()
 

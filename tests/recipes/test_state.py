@@ -345,3 +345,17 @@ def test_note_that_cannot_be_read(read, text):
 )
 def test_first_difference(old, new, expected):
     assert first_difference(old, new) == expected
+
+
+def test_folder_of_another_config(read):
+    """Two trainings do not mix in one work dir."""
+    stages = read()
+    root = stages[0].root
+    (root / 'fourth').mkdir(parents=True)
+    (root / 'fourth/started.json').write_text('{}')
+    for resume in (False, True):
+        with pytest.raises(FileExistsError, match=r'work holds fourth of another conf'):
+            check_states(stages, resume=resume)
+    (root / 'fourth/started.json').rename(root / 'done.json')
+    with pytest.raises(FileExistsError, match='holds a training without stages of an'):
+        check_states(stages, resume=False)

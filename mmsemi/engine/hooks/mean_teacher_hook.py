@@ -100,7 +100,8 @@ class MeanTeacherHook(Hook):
             ValueError: If the method asks the teacher before it, or nobody ever does.
         """
         length = getattr(model, 'warmup_iters', 0)
-        warmup = model.warmup_steps(max_iters) if length else 0
+        tell = getattr(model, 'warmup_steps', None)
+        warmup = tell(max_iters) if tell else steps(length, max_iters, 'warmup_iters')
         start = warmup
         if self.start_iter is not None:
             start = steps(self.start_iter, max_iters, 'MeanTeacherHook.start_iter')
